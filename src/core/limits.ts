@@ -1,0 +1,96 @@
+/** Every bound in one place, its unit last in its name. What is not bounded here is not bounded. */
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+export const limits = {
+  // inbound HTTP
+  requestBodyBytes: 4 * MiB,
+  requestHeaderBytes: 16 * KiB,
+  requestHeadersMs: 10_000,
+  requestBodyMs: 30_000,
+  keepAliveMs: 65_000,
+  connectionsOpen: 4_096,
+  callsInFlight: 1_024,
+  streamsOpen: 1_024,
+  streamKeepAliveMs: 20_000,
+  streamQueueBytes: 1 * MiB,
+
+  // JSON-RPC
+  jsonDepth: 64,
+  jsonNodes: 200_000,
+  requestIdBytes: 256,
+  toolNameBytes: 128,
+  cursorBytes: 512,
+  sessionBytes: 2 * KiB,
+  sessionMs: 8 * 60 * 60_000,
+
+  // descriptions
+  documentBytes: 50 * MiB,
+  documentNodes: 5_000_000,
+  documentDepth: 500,
+  documentAliases: 10_000,
+  documentOperations: 20_000,
+  documentWarnings: 1_000,
+  importMs: 60_000,
+  importHeapMiB: 1_024,
+  refHops: 100,
+  schemaNodes: 50_000,
+  schemaDepth: 100,
+  outputSchemaChars: 128 * KiB,
+  descriptionChars: 1_024,
+  titleChars: 128,
+  propertyDescriptionChars: 512,
+  enumValues: 2_000,
+  specFiles: 1_000,
+
+  // the way out
+  connectMs: 10_000,
+  addressesTried: 8,
+  addressAttemptMs: 1_000,
+  targetKeepAliveMs: 4_000,
+  targetKeepAliveMsMax: 60_000,
+  informationalResponses: 16,
+  encodingsStacked: 2,
+  decodeInlineBytes: 16 * KiB,
+  decodeInlineOutputBytes: 256 * KiB,
+  responseIdleMs: 30_000,
+  responseBodyBytes: 8 * MiB,
+  responseHeaderBytes: 64 * KiB,
+  connectionsPerTarget: 128,
+  waitingPerTarget: 2_048,
+  urlBytes: 16 * KiB,
+  outboundBodyBytes: 16 * MiB,
+  targetTimeoutMs: 30_000,
+  targetTimeoutMsMax: 600_000,
+  resultTextChars: 1 * MiB,
+  compiledSchemas: 512,
+  faultsShown: 10,
+
+  // metering
+  spoolSegmentBytes: 64 * MiB,
+  spoolSyncMs: 10,
+  spoolLineBytes: 4 * KiB,
+  rollupBatchBytes: 4 * MiB,
+  rollupMs: 5_000,
+  usageRows: 10_000,
+  spoolOpenCalls: 16_384,
+  spoolRecoverMs: 1_000,
+  spoolIdleMs: 12 * 60 * 60_000,
+  spoolStaleMs: 24 * 60 * 60_000,
+  meterNames: 4_096,
+  usageRetentionDays: 30,
+  usageAsks: 64,
+  usageRestarts: 5,
+  usageRestartMs: 1_000,
+  usageCloseMs: 30_000,
+  storeBusyMs: 5_000,
+
+  // configuration and files
+  configBytes: 1 * MiB,
+  secretBytes: 64 * KiB,
+  watchDebounceMs: 200,
+  watchReconcileMs: 30_000,
+  adminBodyBytes: 50 * MiB,
+  drainMs: 30_000,
+} as const

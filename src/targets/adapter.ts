@@ -1,0 +1,57 @@
+/** The port that every kind of upstream implements: how its description is read, a request made, an answer understood. */
+import type {
+  InboundResponse,
+  Json,
+  Operation,
+  OperationRef,
+  Outcome,
+  OutboundRequest,
+  Target,
+} from '../core/model.ts'
+
+/** What an import has to say about one place of a description. */
+export interface Issue {
+  readonly severity: 'error' | 'warning'
+  readonly code: string
+  /** JSON Pointer (RFC 6901) into the description. */
+  readonly pointer: string
+  readonly message: string
+}
+
+/** Choices of the configuration that shape an import. */
+export interface ImportOptions {
+  /** Replaces every server that the description names. */
+  readonly server?: string
+  /** Where the description was loaded from; relative servers are resolved against it. */
+  readonly documentUrl?: string
+  /** Values for server variables; the description's defaults otherwise. */
+  readonly serverVariables?: ReadonlyMap<string, string>
+  /** Where the target's credential goes, so that no argument can take its place. */
+  readonly credentialPlace?: { readonly in: 'header' | 'query' | 'cookie'; readonly name: string }
+}
+
+export interface ImportResult {
+  /** For example `openapi-3.1`. */
+  readonly format: string
+  /** Absolute URL of the first server, when the description or the configuration has one. */
+  readonly server?: string
+  readonly operations: readonly Operation[]
+  readonly issues: readonly Issue[]
+}
+
+/** A kind of upstream. All three are pure: bytes, arguments or an answer in, a value out. */
+export interface TargetAdapter {
+  readonly kind: string
+  /** Throws `bad_description` when nothing can be made of the bytes; a bad operation only costs itself, with an issue. */
+  load(bytes: Uint8Array, options: ImportOptions): Promise<ImportResult>
+  /** Throws `request_unbuildable` when the arguments cannot be put into a request. */
+  prepare(operation: OperationRef, args: { readonly [name: string]: Json }, target: Target): OutboundRequest
+  /** Never throws for anything that a target can send. `output` is there when the tool has an output schema. */
+  interpret(operation: OperationRef, response: InboundResponse, output?: OutputCheck): Outcome
+}
+
+/** Checks an answer against the tool's `outputSchema`; gives the largest conforming part. */
+export interface OutputCheck {
+  /** The value itself when it conforms, a copy without the members that do not, and whether anything was left out. */
+  conform(value: Json): { readonly value: Json; readonly whole: boolean }
+}

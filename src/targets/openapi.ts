@@ -1,0 +1,28 @@
+/** OpenAPI 3.0, 3.1, 3.2 and Swagger 2.0 over HTTP: description → operations, arguments → request, answer → outcome. */
+import type { TargetAdapter } from './adapter.ts'
+import type { Issue } from './adapter.ts'
+import type { Binding } from './openapi/binding.ts'
+import { readDocument } from './openapi/document.ts'
+import { interpretAnswer } from './openapi/answer.ts'
+import { readOperations } from './openapi/operations.ts'
+import { buildRequest } from './openapi/request.ts'
+
+export const openapi: TargetAdapter = {
+  kind: 'openapi',
+
+  async load(bytes, options) {
+    const issues: Issue[] = []
+    const document = await readDocument(bytes, issues)
+    const { server, operations } = readOperations(document, options, issues)
+    return {
+      format: document.dialect === '2.0' ? 'swagger-2.0' : `openapi-${document.dialect}`,
+      ...(server === undefined ? {} : { server: `${server.origin}${server.basePath}` }),
+      operations,
+      issues,
+    }
+  },
+
+  prepare: (operation, args, target) => buildRequest(operation.binding as unknown as Binding, args, target),
+
+  interpret: interpretAnswer,
+}

@@ -1,0 +1,88 @@
+/**
+ * An HTTP answer → MCP content: JSON as text and as structured content, text as text, images and audio as themselves,
+ * anything else as an embedded resource. A refusal (3xx, 4xx, 5xx) is an error result with the status and the body.
+ */
+import { limits } from '../../core/limits.ts'
+import type { Content, InboundResponse, Json, OperationRef, Outcome } from '../../core/model.ts'
+import { statusLine } from '../../egress/status.ts'
+import type { OutputCheck } from '../adapter.ts'
+import { readResult, resultType } from './result.ts'
+import { essence, isJsonType } from './tree.ts'
+
+export function interpretAnswer(operation: OperationRef, response: InboundResponse, output?: OutputCheck): Outcome {
+  const { status } = response
+  if (status >= 300) return { isError: true, status, content: [{ type: 'text', text: refusal(response) }] }
+  const type = essence(response.headers.get('content-type') ?? '')
+  if (type === resultType) {
+    const result = readResult(response)
+    if (result !== undefined) return { ...result, status }
+  }
+  const text = asText(response, type)
+  // A tool with an output schema owes structured content (MCP 2026-07-28, tools); an answer without JSON owes none of it.
+  const empty = output === undefined ? {} : { structured: '{}' }
+  if (response.body.length === 0) {
+    const words = `The target answered ${statusLine(status)}, without a body.`
+    return { isError: false, status, content: [{ type: 'text', text: words }], ...empty }
+  }
+  if (text === undefined) return { isError: false, status, content: [binary(operation, response, type)], ...empty }
+  const content: Content[] = [{ type: 'text', text: bounded(text, response.cut) }]
+  if (output === undefined || response.cut) return { isError: false, status, content, ...empty }
+  const structured = conforming(text, output)
+  if (structured.flag === undefined) return { isError: false, status, content, structured: structured.text }
+  return { isError: false, status, content, structured: structured.text, meta: { 'toolgate/output': structured.flag } }
+}
+
+function refusal(response: InboundResponse): string {
+  const { status } = response
+  const head =
+    status < 400
+      ? `The target answered ${statusLine(status)}: a redirect, and redirects are not followed.`
+      : `The target answered ${statusLine(status)}.`
+  const retry = response.headers.get('retry-after')
+  const wait = retry !== undefined && /^[\w ,:+-]{1,64}$/.test(retry) ? ` Retry after: ${retry}.` : ''
+  const text = asText(response, essence(response.headers.get('content-type') ?? ''))
+  return text === undefined || text === '' ? `${head}${wait}` : `${head}${wait}\n\n${bounded(text, response.cut)}`
+}
+
+/** The body as text, if it is any: by its media type, or by its bytes where none is named. */
+function asText(response: InboundResponse, type: string): string | undefined {
+  const textual =
+    type === '' || type.startsWith('text/') || isJsonType(type) || /[/+](?:xml|javascript|yaml|x-ndjson|graphql|x-www-form-urlencoded|jwt|sql|toml|csv)$/.test(type)
+  if (!textual) return undefined
+  const charset = /charset="?([\w-]+)/i.exec(response.headers.get('content-type') ?? '')?.[1] ?? 'utf-8'
+  try {
+    return new TextDecoder(charset, { fatal: type === '' && !response.cut }).decode(response.body)
+  } catch {
+    return type === '' ? undefined : new TextDecoder('utf-8').decode(response.body)
+  }
+}
+
+function binary(operation: OperationRef, { body }: InboundResponse, type: string): Content {
+  const data = body.toString('base64')
+  if (type.startsWith('image/')) return { type: 'image', data, mimeType: type }
+  if (type.startsWith('audio/')) return { type: 'audio', data, mimeType: type }
+  const uri = `toolgate:answer/${encodeURIComponent(operation.id)}`
+  return { type: 'resource', resource: { uri, mimeType: type === '' ? 'application/octet-stream' : type, blob: data } }
+}
+
+/** Cut at the bound for results, and said so: what follows is not the whole. */
+function bounded(text: string, cut: boolean): string {
+  if (text.length <= limits.resultTextChars && !cut) return text
+  const head = text.slice(0, limits.resultTextChars).toWellFormed()
+  return `${head}\n\n[The answer is longer and was cut here after ${head.length} characters.]`
+}
+
+/** The structured part, verbatim where it conforms: its JSON text keeps digits that a JavaScript number would lose. */
+function conforming(text: string, output: OutputCheck): { text: string; flag?: Json } {
+  let value: Json
+  try {
+    value = JSON.parse(text) as Json
+  } catch {
+    return { text: '{}', flag: 'The answer is not JSON, though its description says so.' }
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return { text: '{}', flag: 'The answer is not a JSON object, though its description says so.' }
+  const { value: fit, whole } = output.conform(value)
+  if (whole) return { text }
+  return { text: JSON.stringify(fit), flag: 'Members that contradict the description are left out here; the text has them.' }
+}

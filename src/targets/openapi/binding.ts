@@ -1,0 +1,61 @@
+/** The recipe that turns a tool's arguments into an HTTP request: made at import, plain JSON, read at each call. */
+
+export type Place = 'path' | 'query' | 'header' | 'cookie' | 'querystring'
+
+/** OpenAPI's styles, and Swagger 2.0's tab-separated lists. */
+export type Style =
+  | 'matrix'
+  | 'label'
+  | 'simple'
+  | 'form'
+  | 'spaceDelimited'
+  | 'pipeDelimited'
+  | 'tabDelimited'
+  | 'deepObject'
+  | 'cookie'
+
+export interface ParameterBinding {
+  /** The argument’s name in the tool’s input schema. */
+  readonly argument: string
+  /** The name on the wire. */
+  readonly name: string
+  readonly in: Place
+  readonly style: Style
+  readonly explode: boolean
+  /** RFC 6570 reserved expansion. */
+  readonly reserved?: true
+  /** Serialised by a media type instead of a style (`content`). */
+  readonly content?: string
+}
+
+export type BodyKind = 'json' | 'form' | 'multipart' | 'text' | 'xml' | 'binary'
+
+export interface FieldBinding {
+  readonly contentType?: string
+  readonly style?: Style
+  readonly explode?: boolean
+  readonly reserved?: true
+}
+
+export interface BodyBinding {
+  readonly kind: BodyKind
+  readonly contentType: string
+  /** What `encoding` (or Swagger 2.0’s `collectionFormat`) says of a field, by its name on the wire. */
+  readonly fields?: { readonly [name: string]: FieldBinding }
+}
+
+export interface Binding {
+  readonly method: string
+  /** Literal text and parameters in turn: even places are text, odd ones name an argument. */
+  readonly path: readonly string[]
+  readonly parameters: readonly ParameterBinding[]
+  readonly body?: BodyBinding
+  readonly accept: string
+  /** Where the description sends this operation, when that is not the target’s own server. */
+  readonly server?: { readonly origin: string; readonly basePath: string }
+  /** Shown key → key on the wire, and the schema that tells where it applies. */
+  readonly renames?: { readonly keys: { readonly [shown: string]: string }; readonly schema: { readonly [keyword: string]: unknown } }
+}
+
+/** The one argument that is the request body. */
+export const bodyArgument = 'body'

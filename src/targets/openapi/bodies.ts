@@ -1,0 +1,113 @@
+/** The argument `body` as bytes of its media type. */
+import { randomUUID } from 'node:crypto'
+import { GatewayError } from '../../core/errors.ts'
+import type { Json } from '../../core/model.ts'
+import type { BodyBinding, FieldBinding } from './binding.ts'
+import { encodeForm, encodeReserved } from './encode.ts'
+import { type Pair, queryStyle, scalar } from './styles.ts'
+import { essence, isJsonType } from './tree.ts'
+
+export interface EncodedBody {
+  readonly contentType: string
+  readonly bytes: Uint8Array | string
+}
+
+const unbuildable = (words: string): GatewayError => new GatewayError('request_unbuildable', { words })
+
+export function encodeBody(value: Json, binding: BodyBinding): EncodedBody {
+  const { contentType } = binding
+  switch (binding.kind) {
+    case 'json':
+      return { contentType, bytes: JSON.stringify(value) }
+    case 'text':
+    case 'xml':
+      return { contentType, bytes: scalar(value) }
+    case 'binary':
+      return { contentType, bytes: fromBase64(value, 'body') }
+    case 'form':
+      return { contentType, bytes: formBody(members(value), binding.fields ?? {}) }
+    case 'multipart':
+      return multipartBody(members(value), contentType, binding.fields ?? {})
+  }
+}
+
+type Members = readonly (readonly [string, Json])[]
+
+const members = (value: Json): Members => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw unbuildable('The argument `body` must be an object of the form’s fields.')
+  return Object.entries(value).filter(([, item]) => item !== null)
+}
+
+const fieldOf = (fields: { readonly [name: string]: FieldBinding }, name: string): FieldBinding =>
+  (Object.hasOwn(fields, name) ? fields[name] : undefined) ?? {}
+
+/** OAS 3.1.1 §4.8.15.2: by style where one is given, else by content type; structure without either is JSON. */
+export function formBody(values: Members, fields: { readonly [name: string]: FieldBinding }): string {
+  const pairs = values.flatMap(([name, value]): Pair[] => {
+    const field = fieldOf(fields, name)
+    const encode = field.reserved === true ? (text: string) => encodeReserved(text).replaceAll('%20', '+') : encodeForm
+    if (field.style !== undefined)
+      return queryStyle(name, value, field.style, field.explode ?? field.style === 'form', encode, encodeForm)
+    if (field.contentType !== undefined && isJsonType(essence(field.contentType)))
+      return [[encodeForm(name), encodeForm(JSON.stringify(value))]]
+    return queryStyle(name, Array.isArray(value) ? value : scalar(value), 'form', true, encode, encodeForm)
+  })
+  return pairs.map(([name, value]) => `${name}=${value}`).join('&')
+}
+
+/** RFC 7578, with names and file names escaped as browsers do (WHATWG HTML, multipart/form-data encoding). */
+function multipartBody(values: Members, contentType: string, fields: { readonly [name: string]: FieldBinding }): EncodedBody {
+  const boundary = `toolgate-${randomUUID()}`
+  const chunks: Buffer[] = []
+  for (const [name, value] of values) {
+    const field = fieldOf(fields, name)
+    for (const item of Array.isArray(value) && !jsonField(field) ? value : [value]) {
+      if (item !== null) chunks.push(Buffer.from(`--${boundary}\r\n`), ...part(name, item, field), Buffer.from('\r\n'))
+    }
+  }
+  chunks.push(Buffer.from(`--${boundary}--\r\n`))
+  return { contentType: `${essence(contentType)}; boundary=${boundary}`, bytes: Buffer.concat(chunks) }
+}
+
+const jsonField = (field: FieldBinding): boolean =>
+  field.contentType !== undefined && isJsonType(essence(field.contentType))
+
+const escapeName = (name: string): string =>
+  name.replaceAll('"', '%22').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
+
+function part(name: string, value: Json, field: FieldBinding): Buffer[] {
+  const disposition = `Content-Disposition: form-data; name="${escapeName(name)}"`
+  const declared = field.contentType?.split(',', 1)[0]?.trim()
+  const file = asFile(value)
+  if (file !== undefined) {
+    const type = file.contentType ?? (declared === undefined || declared.includes('*') ? 'application/octet-stream' : declared)
+    if (!/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?: *; *[\w!#$&^.+-]+=[\w!#$&^.+"-]+)*$/.test(type))
+      throw unbuildable(`The content type of the file \`${name}\` is not a media type.`)
+    const head = `${disposition}; filename="${escapeName(file.filename ?? name)}"\r\nContent-Type: ${type}\r\n\r\n`
+    return [Buffer.from(head), fromBase64(file.data, name)]
+  }
+  const structured = typeof value === 'object' || jsonField(field)
+  const type = declared !== undefined && !declared.includes('*') ? declared : structured ? 'application/json' : undefined
+  const head = type === undefined ? disposition : `${disposition}\r\nContent-Type: ${type}`
+  return [Buffer.from(`${head}\r\n\r\n${structured ? JSON.stringify(value) : scalar(value)}`)]
+}
+
+function asFile(value: Json): { data: Json; filename: string | undefined; contentType: string | undefined } | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || !Object.hasOwn(value, 'data')) return undefined
+  const { data, filename, contentType, ...others } = value
+  if (data === undefined || Object.keys(others).length > 0) return undefined
+  return {
+    data,
+    filename: typeof filename === 'string' ? filename : undefined,
+    contentType: typeof contentType === 'string' ? contentType : undefined,
+  }
+}
+
+/** RFC 4648 §4, strictly: what is not base64 is refused, not guessed. */
+function fromBase64(value: Json | undefined, name: string): Buffer {
+  const text = typeof value === 'string' ? value.replace(/\s+/g, '') : undefined
+  if (text === undefined || text.length % 4 === 1 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text))
+    throw unbuildable(`The bytes of \`${name}\` must be base64.`)
+  return Buffer.from(text, 'base64')
+}

@@ -1,0 +1,244 @@
+/** Document → operations. What cannot be imported is skipped alone, with an issue that names it and the reason. */
+import { GatewayError } from '../../core/errors.ts'
+import { shortHash } from '../../core/hash.ts'
+import { limits } from '../../core/limits.ts'
+import type { Effect, Json, Operation } from '../../core/model.ts'
+import type { ImportOptions, Issue } from '../adapter.ts'
+import { Assembler } from './assemble.ts'
+import { type Binding, bodyArgument } from './binding.ts'
+import { type Body, requestBody, swaggerBody } from './body.ts'
+import type { Document } from './document.ts'
+import { Keys } from './keys.ts'
+import type { Schema } from './keywords.ts'
+import { rawParameters, type Argument, type RawParameter, toArguments } from './parameters.ts'
+import { template } from './path.ts'
+import { References } from './refs.ts'
+import { acceptOf, outputSchema } from './responses.ts'
+import { Schemas, type Warn } from './schema.ts'
+import { documentServer, firstServer, type Server } from './servers.ts'
+import { at, isNode, listAt, type Node, nodeAt, textAt } from './tree.ts'
+import { bound, clean } from './words.ts'
+
+const methods = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace'] as const
+
+interface Place {
+  readonly method: string
+  readonly path: string
+  readonly pointer: string
+  readonly operation: Node
+  readonly item: Node
+  readonly itemPointer: string
+}
+
+export interface Operations {
+  readonly server: Server | undefined
+  readonly operations: readonly Operation[]
+}
+
+export function readOperations(document: Document, options: ImportOptions, issues: Issue[]): Operations {
+  const reader = new Reader(document, options, issues)
+  return { server: reader.server, operations: reader.read() }
+}
+
+class Reader {
+  readonly server: Server | undefined
+  readonly #document: Document
+  readonly #options: ImportOptions
+  readonly #issues: Issue[]
+  readonly #refs: References
+  readonly #keys: Keys
+  readonly #schemas: Schemas
+  readonly #input: Assembler
+  readonly #output: Assembler
+
+  constructor(document: Document, options: ImportOptions, issues: Issue[]) {
+    this.#document = document
+    this.#options = options
+    this.#issues = issues
+    this.#refs = new References(document.root)
+    this.#keys = new Keys(document.root)
+    this.#schemas = new Schemas(this.#refs, document.dialect, this.#keys)
+    this.#input = new Assembler(this.#schemas.definitions('input'))
+    this.#output = new Assembler(this.#schemas.definitions('output'))
+    this.server = documentServer(document.root, document.dialect, options)
+  }
+
+  read(): Operation[] {
+    const places = this.#places()
+    if (places.length > limits.documentOperations)
+      throw new GatewayError('over_limit', { words: `The description has more than ${limits.documentOperations} operations.` })
+    const ids = uniqueIds(places, (place, message) => this.#issue('warning', 'operation_id', place.pointer, message))
+    const operations: Operation[] = []
+    places.forEach((place, index) => {
+      const label = `${place.method} ${place.path}`
+      try {
+        operations.push(this.#operation(place, ids[index] ?? '', label))
+      } catch (error) {
+        if (!(error instanceof GatewayError)) throw error
+        this.#issue('error', error.code, place.pointer, `${label} is left out: ${error.message}`)
+      }
+    })
+    return operations
+  }
+
+  #issue(severity: Issue['severity'], code: string, pointer: string, message: string): void {
+    if (this.#issues.length < limits.documentWarnings) this.#issues.push({ severity, code, pointer, message })
+  }
+
+  #places(): Place[] {
+    const places: Place[] = []
+    for (const [path, entry] of Object.entries(nodeAt(this.#document.root, 'paths') ?? {})) {
+      const pointer = at('/paths', path)
+      if (!path.startsWith('/')) {
+        if (!path.startsWith('x-')) this.#issue('warning', 'invalid_path', pointer, 'A path starts with a slash; this one is left out.')
+        continue
+      }
+      const found = this.#refs.follow(entry)
+      if (!found.ok) {
+        this.#issue('error', `${found.reason}_ref`, pointer, `The operations of ${path} are left out: their reference is ${found.reason}.`)
+        continue
+      }
+      if (!isNode(found.node)) continue
+      // Members beside a path item's `$ref` add to it (OAS 3.1.1 §4.8.9).
+      const item = isNode(entry) ? { ...found.node, ...entry } : found.node
+      this.#collect(item, path, pointer, places)
+    }
+    return places
+  }
+
+  #collect(item: Node, path: string, pointer: string, places: Place[]): void {
+    const add = (method: string, operation: unknown, where: string): void => {
+      if (isNode(operation))
+        places.push({ method: method.toUpperCase(), path, pointer: where, operation, item, itemPointer: pointer })
+    }
+    for (const method of methods) {
+      if (method === 'trace' && this.#document.dialect === '2.0') continue
+      if (Object.hasOwn(item, method)) add(method, item[method], at(pointer, method))
+    }
+    if (this.#document.dialect !== '3.2') return
+    if (Object.hasOwn(item, 'query')) add('query', item['query'], at(pointer, 'query'))
+    for (const [method, operation] of Object.entries(nodeAt(item, 'additionalOperations') ?? {}))
+      if (/^[\w!#$%&'*+.^`|~-]{1,32}$/.test(method)) add(method, operation, at(pointer, 'additionalOperations', method))
+  }
+
+  #operation(place: Place, id: string, label: string): Operation {
+    const { operation, item, method, pointer } = place
+    const warn: Warn = (code, where, message) => this.#issue('warning', code, where, `${label}: ${message}`)
+    this.#schemas.begin(warn)
+    const raw = rawParameters(
+      this.#refs,
+      [
+        { owner: item, pointer: place.itemPointer },
+        { owner: operation, pointer },
+      ],
+      warn,
+    )
+    const body = this.#body(operation, pointer, raw, warn)
+    const path = template(place.path, raw, warn, pointer)
+    const context = { dialect: this.#document.dialect, schemas: this.#schemas, keys: this.#keys, options: this.#options, warn }
+    const args = toArguments(path.parameters, body !== undefined, context)
+    const input = this.#input.assemble(inputSchema(args, body))
+    const output = outputSchema(operation, this.#refs, this.#schemas, this.#output, pointer, warn)
+    const title = titleOf(operation)
+    return {
+      id,
+      label,
+      ...(title === undefined ? {} : { title }),
+      description: describe(operation, label),
+      input,
+      ...(output === undefined ? {} : { output }),
+      effect: effectOf(method),
+      idempotent: /^(?:GET|HEAD|OPTIONS|TRACE|QUERY|PUT|DELETE)$/.test(method),
+      binding: this.#binding(place, path.parts, args, body, input) as unknown as Json,
+    }
+  }
+
+  #body(operation: Node, pointer: string, raw: readonly RawParameter[], warn: Warn): Body | undefined {
+    const context = { dialect: this.#document.dialect, refs: this.#refs, schemas: this.#schemas, warn }
+    if (this.#document.dialect !== '2.0') return requestBody(operation, pointer, context)
+    const own = listAt(operation, 'consumes')
+    const consumes = (own.length > 0 ? own : listAt(this.#document.root, 'consumes')).filter((type) => typeof type === 'string')
+    return swaggerBody(raw, consumes, context)
+  }
+
+  #binding(place: Place, parts: readonly string[], args: readonly Argument[], body: Body | undefined, input: Schema): Binding {
+    const own = firstServer(place.operation, this.#options) ?? firstServer(place.item, this.#options)
+    const server = this.#options.server === undefined && own !== undefined && !sameServer(own, this.server) ? own : undefined
+    const byName = new Map(args.filter(({ binding }) => binding.in === 'path').map(({ binding }) => [binding.name, binding.argument]))
+    const renames = this.#keys.renamesIn(input)
+    return {
+      method: place.method,
+      path: parts.map((part, index) => (index % 2 === 0 ? part : (byName.get(part) ?? part))),
+      parameters: args.map(({ binding }) => binding),
+      ...(body === undefined ? {} : { body: body.binding }),
+      accept: acceptOf(place.operation, this.#document, this.#refs),
+      ...(server === undefined ? {} : { server }),
+      ...(renames === undefined ? {} : { renames: { keys: renames, schema: input } }),
+    }
+  }
+}
+
+const sameServer = (a: Server, b: Server | undefined): boolean => a.origin === b?.origin && a.basePath === b.basePath
+
+/** The flat arguments: an object without combinators at its root, closed, so that a misspelt name is noticed. */
+function inputSchema(args: readonly Argument[], body: Body | undefined): Schema {
+  const properties: Schema = {}
+  const required: string[] = []
+  for (const argument of args) {
+    properties[argument.binding.argument] = argument.schema
+    if (argument.required) required.push(argument.binding.argument)
+  }
+  if (body !== undefined) {
+    properties[bodyArgument] = body.schema
+    if (body.required) required.push(bodyArgument)
+  }
+  return { type: 'object', properties, ...(required.length > 0 ? { required } : {}), additionalProperties: false }
+}
+
+function effectOf(method: string): Effect {
+  if (/^(?:GET|HEAD|OPTIONS|TRACE|QUERY)$/.test(method)) return 'read'
+  return method === 'DELETE' ? 'delete' : 'write'
+}
+
+function titleOf(operation: Node): string | undefined {
+  const title = bound(clean(textAt(operation, 'summary') ?? ''), limits.titleChars)
+  return title === '' ? undefined : title
+}
+
+/** Summary, then description, unless one says what the other does; the method and path where both are silent. */
+function describe(operation: Node, label: string): string {
+  const summary = clean(textAt(operation, 'summary') ?? '')
+  const description = clean(textAt(operation, 'description') ?? '')
+  const both = description.startsWith(summary) || summary === '' ? description : `${summary}\n\n${description}`.trim()
+  const words = operation['deprecated'] === true ? `Deprecated. ${both}`.trim() : both
+  return bound(words === '' ? label : words, limits.descriptionChars)
+}
+
+/** One id an operation, whatever the order: `operationId`, or method and path; ids used twice are told apart by a hash. */
+function uniqueIds(places: readonly Place[], warn: (place: Place, message: string) => void): string[] {
+  const wishes = places.map((place) => {
+    const id = textAt(place.operation, 'operationId')?.trim()
+    return legalName(id === undefined || id === '' ? derivedId(place) : id)
+  })
+  const times = new Map<string, number>()
+  for (const wish of wishes) times.set(wish, (times.get(wish) ?? 0) + 1)
+  return wishes.map((wish, index) => {
+    const place = places[index]
+    if (place === undefined || times.get(wish) === 1) return wish
+    warn(place, `Several operations are called ${wish}; each is given a hash of its method and path.`)
+    return `${wish}_${shortHash(`${place.method} ${place.path}`)}`
+  })
+}
+
+const legalName = (name: string): string => name.replace(/[^A-Za-z0-9_-]/g, '_')
+
+/** `GET /pets/{id}` → `get_pets_by_id`. */
+function derivedId({ method, path }: Place): string {
+  const words = path.split(/[/{}]+/).filter((word) => word !== '')
+  const named = path
+    .split('/')
+    .filter((segment) => segment !== '')
+    .flatMap((segment) => segment.split(/(\{[^{}]*\})/).filter((part) => part !== ''))
+    .map((part) => (part.startsWith('{') ? `by_${part.slice(1, -1)}` : part))
+  return [method.toLowerCase(), ...(words.length === 0 ? ['root'] : named)].join('_').replace(/[^A-Za-z0-9]+/g, '_')
+}

@@ -1,0 +1,130 @@
+/** Arguments → the request that the description promises. Pure; no secret is in sight here. */
+import { GatewayError } from '../../core/errors.ts'
+import { limits } from '../../core/limits.ts'
+import type { Json, OutboundRequest, Target } from '../../core/model.ts'
+import { type Binding, bodyArgument, type ParameterBinding } from './binding.ts'
+import { encodeBody, formBody } from './bodies.ts'
+import { encode, encodeCookie, encodeReserved } from './encode.ts'
+import { writeBack } from './renames.ts'
+import { pathStyle, queryStyle, scalar } from './styles.ts'
+import { isJsonType } from './tree.ts'
+
+export interface Arguments {
+  readonly [name: string]: Json
+}
+
+const unbuildable = (words: string): GatewayError => new GatewayError('request_unbuildable', { words })
+
+/** Builds the request. Throws `request_unbuildable` naming the argument, never its value. */
+export function buildRequest(binding: Binding, given: Arguments, target: Target): OutboundRequest {
+  const args = binding.renames === undefined ? given : writeBack(given, binding.renames)
+  const query: string[] = []
+  const cookies: string[] = []
+  const headers = new Map<string, string>([['accept', binding.accept]])
+  const pathValues = new Map<string, string>()
+  for (const parameter of binding.parameters) {
+    const value = Object.hasOwn(args, parameter.argument) ? args[parameter.argument] : undefined
+    if (value === undefined || value === null) continue
+    place(parameter, value, { query, cookies, headers, pathValues })
+  }
+  if (cookies.length > 0) headers.set('cookie', cookies.join('; '))
+  for (const [name, value] of target.headers.set) headers.set(name, value)
+  const url = buildUrl(binding, pathValues, query, binding.server ?? target)
+  const value = binding.body !== undefined && Object.hasOwn(args, bodyArgument) ? args[bodyArgument] : undefined
+  if (binding.body === undefined || value === undefined) return { method: binding.method, url, headers }
+  const body = encodeBody(value, binding.body)
+  headers.set('content-type', body.contentType)
+  return { method: binding.method, url, headers, body: body.bytes }
+}
+
+interface Parts {
+  readonly query: string[]
+  readonly cookies: string[]
+  readonly headers: Map<string, string>
+  readonly pathValues: Map<string, string>
+}
+
+function place(parameter: ParameterBinding, value: Json, parts: Parts): void {
+  switch (parameter.in) {
+    case 'path':
+      parts.pathValues.set(parameter.argument, pathText(parameter, value))
+      return
+    case 'query':
+      for (const [name, text] of queryPairs(parameter, value)) parts.query.push(`${name}=${text}`)
+      return
+    case 'querystring':
+      parts.query.push(wholeQuery(parameter, value))
+      return
+    case 'header':
+      parts.headers.set(parameter.name.toLowerCase(), headerText(parameter, value))
+      return
+    case 'cookie':
+      for (const [name, text] of cookiePairs(parameter, value)) parts.cookies.push(`${name}=${text}`)
+  }
+}
+
+/** `content`: the media type's own form (OAS 3.1.1 §4.8.12.2.3). */
+const contentText = (type: string, value: Json): string => (isJsonType(type) ? JSON.stringify(value) : scalar(value))
+
+function pathText(parameter: ParameterBinding, value: Json): string {
+  const text =
+    parameter.content === undefined
+      ? pathStyle(parameter.name, value, parameter.style, parameter.explode, encode)
+      : encode(contentText(parameter.content, value))
+  if (text === '') throw unbuildable(`The argument \`${parameter.argument}\` is part of the path and must not be empty.`)
+  return text
+}
+
+function queryPairs(parameter: ParameterBinding, value: Json): readonly (readonly [string, string])[] {
+  const encodeValue = parameter.reserved === true ? encodeReserved : encode
+  if (parameter.content !== undefined) return [[encode(parameter.name), encodeValue(contentText(parameter.content, value))]]
+  return queryStyle(parameter.name, value, parameter.style, parameter.explode, encodeValue, encode)
+}
+
+/** `in: querystring` of OAS 3.2: the whole query by its media type. */
+function wholeQuery(parameter: ParameterBinding, value: Json): string {
+  if (parameter.content === 'application/x-www-form-urlencoded' && typeof value === 'object' && value !== null)
+    return formBody(Object.entries(value), {}).replaceAll('+', '%20')
+  return encode(contentText(parameter.content ?? 'text/plain', value))
+}
+
+const plain = (text: string): string => text
+
+/** Visible ASCII goes as it is; other characters as percent triples of their UTF-8; control characters are refused. */
+function headerText(parameter: ParameterBinding, value: Json): string {
+  const text =
+    parameter.content === undefined
+      ? pathStyle(parameter.name, value, parameter.style, parameter.explode, plain)
+      : contentText(parameter.content, value)
+  if (/[\0-\x08\x0a-\x1f\x7f]/.test(text))
+    throw unbuildable(`The argument \`${parameter.argument}\` becomes a header and must not hold control characters.`)
+  return text.replace(/[^\x20-\x7e\t]+|^[ \t]+|[ \t]+$/gu, (part) => encodeURIComponent(part))
+}
+
+function cookiePairs(parameter: ParameterBinding, value: Json): readonly (readonly [string, string])[] {
+  const encodeValue = parameter.style === 'cookie' ? encodeCookie : encode
+  if (parameter.content !== undefined) return [[encode(parameter.name), encodeValue(contentText(parameter.content, value))]]
+  return queryStyle(parameter.name, value, parameter.style, parameter.explode, encodeValue, encode)
+}
+
+function buildUrl(
+  binding: Binding,
+  pathValues: ReadonlyMap<string, string>,
+  query: readonly string[],
+  server: { readonly origin: string; readonly basePath: string },
+): string {
+  let path = ''
+  binding.path.forEach((part, index) => {
+    path += index % 2 === 0 ? part : (pathValues.get(part) ?? '')
+  })
+  const mark = path.indexOf('?')
+  const pathOnly = mark < 0 ? path : path.slice(0, mark)
+  for (const segment of pathOnly.split('/')) {
+    // A server would fold it away and answer for another path (RFC 3986 §5.2.4); encoding it changes nothing (F1).
+    if (segment === '.' || segment === '..') throw unbuildable('A path argument must not be `.` or `..`.')
+  }
+  const all = mark < 0 || mark === path.length - 1 ? query : [path.slice(mark + 1), ...query]
+  const url = `${server.origin}${server.basePath}${pathOnly}${all.length === 0 ? '' : `?${all.join('&')}`}`
+  if (url.length > limits.urlBytes) throw unbuildable(`The request’s URL would be longer than ${limits.urlBytes} bytes.`)
+  return url
+}

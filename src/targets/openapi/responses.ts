@@ -1,0 +1,71 @@
+/** What an operation answers: which media types to ask for, and the shape of success. */
+import { limits } from '../../core/limits.ts'
+import type { Assembler } from './assemble.ts'
+import type { Document } from './document.ts'
+import type { Schema } from './keywords.ts'
+import type { References } from './refs.ts'
+import type { Schemas, Warn } from './schema.ts'
+import { at, essence, isJsonType, isNode, listAt, type Node, nodeAt } from './tree.ts'
+
+/** Success responses, the plain 200 first. */
+function successes(operation: Node, refs: References): { status: string; node: Node; pointer: string }[] {
+  const responses = nodeAt(operation, 'responses')
+  return Object.entries(responses ?? {})
+    .filter(([status]) => /^2(?:\d\d|XX)$/i.test(status))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([status, entry]) => {
+      const found = refs.follow(entry)
+      return found.ok && isNode(found.node) ? [{ status, node: found.node, pointer: found.pointer }] : []
+    })
+}
+
+/** The `Accept` header: what the description says success looks like, JSON first, anything rather than nothing. */
+export function acceptOf(operation: Node, { root, dialect }: Document, refs: References): string {
+  const own = listAt(operation, 'produces')
+  const types =
+    dialect === '2.0'
+      ? (own.length > 0 ? own : listAt(root, 'produces')).filter((type) => typeof type === 'string')
+      : successes(operation, refs).flatMap(({ node }) => Object.keys(nodeAt(node, 'content') ?? {}))
+  const valid = [...new Set(types.map((type) => type.trim()))].filter((type) => /^[\w!#$&^.+*-]+\/[\w!#$&^.+*;= -]+$/.test(type))
+  const json = valid.filter((type) => isJsonType(essence(type)))
+  const listed = [...json, ...valid.filter((type) => !json.includes(type) && type !== '*/*')].slice(0, 5)
+  return listed.length === 0 ? 'application/json, */*;q=0.8' : `${listed.join(', ')}, */*;q=0.5`
+}
+
+/**
+ * The output schema, when every success with a body is JSON of one object shape. Nothing is required at its root: an
+ * answer that breaks its description loses the member that does, and what is left still conforms.
+ */
+export function outputSchema(
+  operation: Node,
+  refs: References,
+  schemas: Schemas,
+  assembler: Assembler,
+  pointer: string,
+  warn: Warn,
+): Schema | undefined {
+  const shapes: { schema: unknown; pointer: string }[] = []
+  for (const { status, node } of successes(operation, refs)) {
+    const place = at(pointer, 'responses', status)
+    const content = nodeAt(node, 'content')
+    if (node['schema'] !== undefined) shapes.push({ schema: node['schema'], pointer: at(place, 'schema') })
+    const type = Object.keys(content ?? {}).find((name) => isJsonType(essence(name)))
+    if (content !== undefined && type === undefined && Object.keys(content).length > 0) return undefined
+    const schema = type === undefined ? undefined : nodeAt(content, type)?.['schema']
+    if (type !== undefined && schema === undefined) return undefined
+    if (type !== undefined) shapes.push({ schema, pointer: at(place, 'content', type, 'schema') })
+  }
+  const [first] = shapes
+  if (first === undefined || shapes.some(({ schema }) => JSON.stringify(schema) !== JSON.stringify(first.schema))) return undefined
+  const converted = schemas.spelled(schemas.convert(first.schema, 'output', first.pointer), 'output')
+  if (converted['type'] !== 'object' || !isNode(converted['properties'])) return undefined
+  const { required: _required, oneOf: _oneOf, anyOf: _anyOf, allOf: _allOf, not: _not, ...root } = converted
+  if (converted['oneOf'] !== undefined || converted['anyOf'] !== undefined || converted['allOf'] !== undefined) return undefined
+  const assembled = assembler.assemble(root)
+  if (JSON.stringify(assembled).length > limits.outputSchemaChars) {
+    warn('output_too_large', first.pointer, 'The answer’s schema is too large to be of use to a model; none is given.')
+    return undefined
+  }
+  return assembled
+}
+
