@@ -24,6 +24,12 @@ export const limits = {
   cursorBytes: 512,
   sessionBytes: 2 * KiB,
   sessionMs: 8 * 60 * 60_000,
+  sessionsRemembered: 10_000,
+  askMs: 10 * 60_000,
+  askRounds: 8,
+  asksOpen: 1_024,
+  requestStateBytes: 16 * KiB,
+  progressMs: 10_000,
 
   // descriptions
   documentBytes: 50 * MiB,

@@ -1,6 +1,7 @@
 /** The port that every kind of upstream implements: how its description is read, a request made, an answer understood. */
 import type {
   InboundResponse,
+  InputAnswers,
   Json,
   Operation,
   OperationRef,
@@ -44,8 +45,16 @@ export interface TargetAdapter {
   readonly kind: string
   /** Throws `bad_description` when nothing can be made of the bytes; a bad operation only costs itself, with an issue. */
   load(bytes: Uint8Array, options: ImportOptions): Promise<ImportResult>
-  /** Throws `request_unbuildable` when the arguments cannot be put into a request. */
-  prepare(operation: OperationRef, args: { readonly [name: string]: Json }, target: Target): OutboundRequest
+  /**
+   * Throws `request_unbuildable` when the arguments cannot be put into a request. `answers` are the client’s to what an
+   * earlier answer of this operation asked.
+   */
+  prepare(
+    operation: OperationRef,
+    args: { readonly [name: string]: Json },
+    target: Target,
+    answers?: InputAnswers,
+  ): OutboundRequest
   /** Never throws for anything that a target can send. `output` is there when the tool has an output schema. */
   interpret(operation: OperationRef, response: InboundResponse, output?: OutputCheck): Outcome
 }

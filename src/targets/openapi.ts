@@ -6,6 +6,7 @@ import { readDocument } from './openapi/document.ts'
 import { interpretAnswer } from './openapi/answer.ts'
 import { readOperations } from './openapi/operations.ts'
 import { buildRequest } from './openapi/request.ts'
+import { addAnswers } from './openapi/result.ts'
 
 export const openapi: TargetAdapter = {
   kind: 'openapi',
@@ -22,7 +23,11 @@ export const openapi: TargetAdapter = {
     }
   },
 
-  prepare: (operation, args, target) => buildRequest(operation.binding as unknown as Binding, args, target),
+  prepare(operation, args, target, answers) {
+    const request = buildRequest(operation.binding as unknown as Binding, args, target)
+    if (answers !== undefined) addAnswers(request.headers, answers)
+    return request
+  },
 
   interpret: interpretAnswer,
 }

@@ -2,7 +2,7 @@
  * Targets that know MCP may answer with a whole tool result, as `application/vnd.toolgate.result+json`: the body is then
  * a `CallToolResult` or an `InputRequiredResult` of MCP 2026-07-28. The client's answers come back in two headers.
  */
-import type { Content, InboundResponse, InputRequest, Json, Outcome } from '../../core/model.ts'
+import type { Content, InboundResponse, InputAnswers, InputRequest, Json, Outcome } from '../../core/model.ts'
 import { isNode, listAt, type Node, nodeAt, textAt } from './tree.ts'
 
 export const resultType = 'application/vnd.toolgate.result+json'
@@ -53,6 +53,12 @@ function readResource(resource: Node | undefined): Content | undefined {
   const blob = textAt(resource, 'blob')
   if (text !== undefined) return { type: 'resource', resource: { ...named, text } }
   return blob === undefined ? undefined : { type: 'resource', resource: { ...named, blob } }
+}
+
+/** The client's answers, as base64url of JSON, and the state that the target gave with its question. */
+export function addAnswers(headers: Map<string, string>, answers: InputAnswers): void {
+  headers.set('toolgate-input-responses', Buffer.from(JSON.stringify(answers.responses)).toString('base64url'))
+  if (answers.state !== undefined) headers.set('toolgate-request-state', Buffer.from(answers.state).toString('base64url'))
 }
 
 const askable = new Set(['elicitation/create', 'sampling/createMessage', 'roots/list'])

@@ -1,0 +1,129 @@
+/** `tools/call`, from the client's words to the client's answer. Read it downward. */
+import { checkArguments, outputCheck } from '../catalogue/validate.ts'
+import { GatewayError, toGatewayError } from '../core/errors.ts'
+import { limits } from '../core/limits.ts'
+import type { InboundResponse, InputAnswers, Json, Outcome, OutcomeKind, Principal, Tool } from '../core/model.ts'
+import { scrub, sign } from '../credentials/provider.ts'
+import type { Egress } from '../egress/fetch.ts'
+import type { Meter } from '../meter/meter.ts'
+import { faultOutcome, resultText, wrongArguments } from './result.ts'
+import type { Route, Snapshot } from './snapshot.ts'
+
+/** What a call needs of the gateway besides the snapshot. */
+export interface CallRoom {
+  readonly meter: Meter
+  readonly egress: Egress
+  readonly load: Load
+}
+
+/** Calls under way in this process. */
+export interface Load {
+  inFlight: number
+}
+
+export type Phase = 'sent' | 'headers' | 'body'
+
+export interface CallRequest {
+  readonly name: string
+  readonly view: string
+  /** As parsed: an object, or whatever the client sent in its place. */
+  readonly arguments: Json
+  /** Bytes of the request that carried the call. */
+  readonly bytesIn: number
+  /** The caller’s own header, by lower-case name. */
+  readonly header: (name: string) => string | undefined
+  readonly answers?: InputAnswers
+  readonly onPhase?: (phase: Phase, bytes: number) => void
+}
+
+export interface CallAnswer {
+  readonly tool: Tool
+  readonly outcome: Outcome
+  /** The result’s JSON without its closing brace (`resultText`). */
+  readonly text: string
+  readonly usageId: string
+}
+
+/**
+ * Makes one call. Throws `unknown_tool`, `overloaded`, `not_recorded`, `cancelled` or `internal`; everything that the
+ * target or the arguments are to blame for comes back as an outcome with `isError`.
+ */
+export async function callTool(
+  room: CallRoom,
+  snapshot: Snapshot,
+  caller: Principal,
+  ask: CallRequest,
+  signal: AbortSignal,
+): Promise<CallAnswer> {
+  // A tool outside the caller's view and one that does not exist look alike.
+  const tool = snapshot.catalogue(ask.view)?.find(ask.name)
+  if (tool === undefined) throw new GatewayError('unknown_tool')
+  if (room.load.inFlight >= limits.callsInFlight) throw new GatewayError('overloaded')
+
+  const entry = room.meter.begin(caller, { name: tool.name, target: tool.target.name })
+  room.load.inFlight++
+  let kind: OutcomeKind = 'failed'
+  let outcome: Outcome | undefined
+  let text = ''
+  try {
+    const faults = checkArguments(tool, ask.arguments)
+    if (faults.length > 0) {
+      kind = 'invalid_arguments'
+      outcome = wrongArguments(faults)
+    } else {
+      outcome = await reach(room, snapshot.route(tool.target), tool, caller, ask, signal)
+      kind = outcome.ask !== undefined ? 'input_required' : outcome.isError ? 'target_error' : 'ok'
+    }
+  } catch (error) {
+    outcome = faultOutcome(error)
+    if (outcome === undefined) {
+      const known = toGatewayError(error)
+      kind = known.code === 'cancelled' ? 'cancelled' : 'failed'
+      throw known
+    }
+  } finally {
+    room.load.inFlight--
+    if (outcome !== undefined) text = resultText(outcome)
+    entry.end({ outcome: kind, status: outcome?.status, bytesIn: ask.bytesIn, bytesOut: Buffer.byteLength(text) })
+  }
+  return { tool, outcome, text, usageId: entry.id }
+}
+
+/** prepare → credential → send → interpret. */
+async function reach(
+  { egress }: CallRoom,
+  { target, adapter, credential }: Route,
+  tool: Tool,
+  caller: Principal,
+  ask: CallRequest,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const request = adapter.prepare(tool.operation, asObject(ask.arguments), target, ask.answers)
+  for (const name of target.headers.forwardRequest) {
+    const value = ask.header(name)
+    if (value !== undefined) request.headers.set(name, value)
+  }
+  const signed = await sign(request, credential, caller, target)
+  const origin = signed.url.startsWith(`${target.origin}/`) ? target.origin : new URL(signed.url).origin
+  const response = await egress.channel(origin).send(signed, {
+    timeoutMs: target.timeoutMs,
+    bodyBytes: limits.responseBodyBytes,
+    repeatable: tool.operation.idempotent,
+    signal,
+    ...(ask.onPhase === undefined ? {} : { onProgress: ask.onPhase }),
+  })
+  const outcome = adapter.interpret(tool.operation, scrub(response, credential), outputCheck(tool))
+  return target.headers.forwardResponse.length === 0 ? outcome : withHeaders(outcome, response, target.headers.forwardResponse)
+}
+
+const asObject = (value: Json): { readonly [name: string]: Json } =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {}
+
+function withHeaders(outcome: Outcome, response: InboundResponse, names: readonly string[]): Outcome {
+  const headers: { [name: string]: Json } = {}
+  for (const name of names) {
+    const value = response.headers.get(name)
+    if (value !== undefined) headers[name] = value
+  }
+  return { ...outcome, meta: { ...outcome.meta, 'toolgate/headers': headers } }
+}

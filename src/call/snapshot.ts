@@ -1,0 +1,37 @@
+/** What is in force: configuration and catalogue, immutable, numbered. A call finishes on the snapshot it began with. */
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { Target } from '../core/model.ts'
+import type { CredentialProvider } from '../credentials/provider.ts'
+import type { Issue, TargetAdapter } from '../targets/adapter.ts'
+
+/** How a target is called. */
+export interface Route {
+  readonly target: Target
+  readonly adapter: TargetAdapter
+  readonly credential: CredentialProvider | undefined
+}
+
+/** What the operator sees of a target, whether it can be called or not. */
+export interface TargetStatus {
+  readonly name: string
+  readonly kind: string
+  readonly status: 'READY' | 'FAILED'
+  /** Why it failed, or what its import left out. The version in force may be an older one that was good. */
+  readonly reasons: readonly string[]
+  readonly toolCount: number
+  /** Hash of the tools in force; empty when there are none. */
+  readonly version: string
+  readonly server: string
+  readonly source: string
+  readonly issues: readonly Issue[]
+}
+
+export interface Snapshot {
+  readonly number: number
+  readonly serverName: string
+  readonly instructions: string | undefined
+  /** The catalogue of a view, `''` for the whole. */
+  catalogue(view: string): Catalogue | undefined
+  route(target: Target): Route
+  readonly targets: readonly TargetStatus[]
+}

@@ -1,0 +1,121 @@
+/** Reading the configuration: file → checked values → secrets resolved. The only place that looks at the environment. */
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import type { ZodError } from 'zod'
+import { GatewayError } from '../core/errors.ts'
+import { limits } from '../core/limits.ts'
+import { Secret } from '../core/secret.ts'
+import type { CredentialProvider } from '../credentials/provider.ts'
+import { credentialKinds } from '../registry.ts'
+import { type Config, configSchema, type CredentialConfig, type SecretRef } from './schema.ts'
+
+export const defaultConfigFile = 'gateway.config.json'
+
+/** The configuration with its paths made absolute and its secrets found. */
+export interface Settings extends Config {
+  /** Absolute path of the file it came from, whether it exists or not. */
+  readonly file: string
+  readonly providers: ReadonlyMap<string, CredentialProvider>
+  readonly adminToken: Secret | undefined
+}
+
+const bad = (words: string, cause?: unknown): GatewayError => new GatewayError('bad_config', { words, cause })
+
+/** Throws `bad_config` naming the path in the file. A named file must exist; without one, the default may be absent. */
+export function loadSettings(named?: string): Settings {
+  const file = resolve(named ?? defaultConfigFile)
+  const config = existsSync(file) || named !== undefined ? parseConfig(file) : configSchema.parse({})
+  const base = dirname(file)
+  checkNames(config)
+  const secret = (ref: SecretRef, path: string): Secret => resolveSecret(ref, base, path)
+  const providers = new Map(
+    Object.entries(config.credentials).map(([name, entry]) => [name, provider(entry, `credentials.${name}`, secret)]),
+  )
+  return {
+    ...config,
+    file,
+    dataDir: resolve(base, config.dataDir),
+    specs: resolve(base, config.specs),
+    targets: Object.fromEntries(
+      Object.entries(config.targets).map(([name, target]) => [
+        name,
+        target.openapi === undefined ? target : { ...target, openapi: resolve(base, target.openapi) },
+      ]),
+    ),
+    providers,
+    adminToken: config.admin.token === undefined ? undefined : secret(config.admin.token, 'admin.token'),
+  }
+}
+
+function parseConfig(file: string): Config {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(file)
+  } catch (cause) {
+    throw bad(`The configuration ${file} cannot be read.`, cause)
+  }
+  if (bytes.byteLength > limits.configBytes) throw bad(`The configuration is larger than ${limits.configBytes} bytes.`)
+  let value: unknown
+  try {
+    value = JSON.parse(bytes.toString('utf8'))
+  } catch (cause) {
+    const where = cause instanceof Error ? (/\(line \d+ column \d+\)/.exec(cause.message)?.[0] ?? '') : ''
+    throw bad(`The configuration is not JSON ${where}; comments and trailing commas are not JSON.`.replace(' ;', ';'), cause)
+  }
+  const parsed = configSchema.safeParse(value)
+  if (!parsed.success) throw bad(`The configuration is wrong:\n${faults(parsed.error)}`)
+  return parsed.data
+}
+
+const faults = (error: ZodError): string =>
+  error.issues
+    .slice(0, 20)
+    .map(({ path, message }) => `- ${path.length === 0 ? 'the file' : path.join('.')}: ${message}`)
+    .join('\n')
+
+/** What one part of the configuration says of another. */
+function checkNames(config: Config): void {
+  for (const [name, target] of Object.entries(config.targets)) {
+    if (target.credential !== undefined && !Object.hasOwn(config.credentials, target.credential))
+      throw bad(`The configuration is wrong:\n- targets.${name}.credential: there is no credential of this name`)
+  }
+}
+
+function resolveSecret(ref: SecretRef, base: string, path: string): Secret {
+  if ('env' in ref) {
+    const value = process.env[ref.env]
+    if (value === undefined || value === '') throw bad(`${path}: the environment variable ${ref.env} is not set.`)
+    return new Secret(value)
+  }
+  let text: string
+  try {
+    const bytes = readFileSync(resolve(base, ref.file))
+    if (bytes.byteLength > limits.secretBytes) throw bad(`${path}: the secret’s file is larger than ${limits.secretBytes} bytes.`)
+    text = bytes.toString('utf8').trim()
+  } catch (cause) {
+    throw cause instanceof GatewayError ? cause : bad(`${path}: the file ${ref.file} cannot be read.`, cause)
+  }
+  if (text === '') throw bad(`${path}: the file ${ref.file} is empty.`)
+  return new Secret(text)
+}
+
+function provider(
+  entry: CredentialConfig,
+  path: string,
+  secret: (ref: SecretRef, path: string) => Secret,
+): CredentialProvider {
+  switch (entry.type) {
+    case 'apiKey':
+      return credentialKinds.apiKey({
+        in: entry.in,
+        name: entry.name,
+        ...(entry.prefix === undefined ? {} : { prefix: entry.prefix }),
+        value: secret(entry.value, `${path}.value`),
+      })
+    case 'basic':
+      return credentialKinds.basic({
+        username: secret(entry.username, `${path}.username`),
+        password: secret(entry.password, `${path}.password`),
+      })
+  }
+}

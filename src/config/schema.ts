@@ -1,0 +1,151 @@
+/**
+ * `gateway.config.json`: its one schema. Types, strict checks and the JSON Schema for editors all come from here. Every
+ * object is strict: an unknown key is an error that names its path.
+ */
+import { z } from 'zod'
+import { limits } from '../core/limits.ts'
+import { parseAllowList } from '../egress/address.ts'
+import { priceSyntax } from '../meter/money.ts'
+
+/** A secret is never written down: it is a reference to where it is. */
+export const secretRef = z
+  .union([
+    z.strictObject({ env: z.string().min(1).describe('Name of an environment variable.') }),
+    z.strictObject({ file: z.string().min(1).describe('Path of a file; white space at its ends is left out.') }),
+  ])
+  .describe('Where a secret is: an environment variable or a file.')
+
+export type SecretRef = z.infer<typeof secretRef>
+
+const port = z.int().min(0).max(65_535)
+const headerName = z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/, 'must be a header name')
+
+/** Connection headers, and those that carry credentials, are not the operator's to set or forward. */
+const ownHeader = /^(?:host|connection|content-length|transfer-encoding|te|trailer|upgrade|keep-alive|expect|authorization|cookie|proxy-.*)$/i
+const freeHeader = headerName.refine((name) => !ownHeader.test(name), 'this header is the gateway’s own')
+
+const httpUrl = z.string().refine((text) => {
+  if (!URL.canParse(text)) return false
+  const url = new URL(text)
+  return (url.protocol === 'https:' || url.protocol === 'http:') && url.username === '' && url.hash === '' && url.search === ''
+}, 'must be an absolute http(s) URL without user, query and fragment')
+
+const apiKeyCredential = z.strictObject({
+  type: z.literal('apiKey'),
+  in: z.enum(['header', 'query', 'cookie']),
+  name: z.string().min(1).max(128).regex(/^[!-~]+$/, 'must be visible ASCII'),
+  prefix: z.string().regex(/^[!-~]{1,64}$/, 'must be visible ASCII').optional().describe('For example `Bearer`.'),
+  value: secretRef,
+})
+
+const basicCredential = z.strictObject({ type: z.literal('basic'), username: secretRef, password: secretRef })
+
+const credential = z.discriminatedUnion('type', [apiKeyCredential, basicCredential])
+
+export type CredentialConfig = z.infer<typeof credential>
+
+export const targetName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/, 'must be 1 to 64 letters, digits and hyphens, and begin with no hyphen')
+
+const override = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -').optional().describe('The whole tool name.'),
+  description: z.string().min(1).max(8_192).optional(),
+})
+
+const target = z.strictObject({
+  openapi: z.string().min(1).optional().describe('Path of the description; left out for a dropped file.'),
+  server: httpUrl.optional().describe('Replaces every server that the description names.'),
+  credential: z.string().min(1).optional().describe('Name of one of `credentials`.'),
+  tools: z
+    .strictObject({
+      include: z.array(z.string().min(1)).default([]).describe('`METHOD /path` patterns or operation ids; all when empty.'),
+      exclude: z.array(z.string().min(1)).default([]),
+      override: z.record(z.string(), override).default({}).describe('By operation id or `METHOD /path`.'),
+    })
+    .prefault({}),
+  headers: z
+    .strictObject({
+      set: z.record(freeHeader, z.string().regex(/^[\t\x20-\x7e]*$/, 'must be printable ASCII')).default({}),
+      forwardRequest: z.array(freeHeader).default([]).describe('Headers of the caller’s request that go on to the target.'),
+      forwardResponse: z.array(headerName).default([]).describe('Headers of the answer that come back in the result’s `_meta`.'),
+    })
+    .prefault({}),
+  serverVariables: z.record(z.string(), z.string()).default({}),
+  timeoutMs: z.int().min(100).max(limits.targetTimeoutMsMax).default(limits.targetTimeoutMs),
+})
+
+export type TargetConfig = z.infer<typeof target>
+
+const price = z.string().regex(priceSyntax, 'must be a decimal such as "0.005"')
+
+export const configSchema = z.strictObject({
+  $schema: z.string().optional(),
+  name: z.string().min(1).max(128).default('toolgate').describe('`serverInfo.name`.'),
+  instructions: z.string().max(8_192).optional().describe('Sent to clients.'),
+  publicUrl: httpUrl.optional().describe('Where clients reach the gateway; `http://127.0.0.1:<port>` by default. Never taken from a request.'),
+  listen: z
+    .strictObject({
+      host: z.string().min(1).default('127.0.0.1'),
+      port: port.default(8080),
+      allowedHosts: z.array(z.string().min(1)).default([]).describe('Further `Host` values that this listener answers to.'),
+      allowedOrigins: z.array(z.string().min(1)).default([]).describe('Further `Origin` values, for browser clients.'),
+    })
+    .prefault({}),
+  admin: z
+    .strictObject({
+      host: z.string().min(1).default('127.0.0.1'),
+      port: port.default(8081),
+      token: secretRef.optional().describe('Made in `dataDir/admin-token` when left out.'),
+      tools: z.boolean().default(true).describe('Serve the reading half of the admin API as tools of the target `toolgate`.'),
+    })
+    .prefault({}),
+  dataDir: z.string().min(1).default('.toolgate'),
+  store: z.literal('sqlite').default('sqlite'),
+  specs: z.string().min(1).default('specs'),
+  inbound: z.strictObject({ type: z.literal('none') }).default({ type: 'none' }),
+  credentials: z.record(z.string().min(1), credential).default({}),
+  targets: z.record(targetName, target).default({}),
+  views: z
+    .record(
+      z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -'),
+      z.strictObject({ targets: z.array(z.string()).default([]), tools: z.array(z.string().min(1)).default([]) }),
+    )
+    .default({})
+    .describe('Parts of the catalogue, each served at `/mcp/{view}`.'),
+  egress: z
+    .strictObject({
+      allow: z
+        .array(
+          z.string().refine((entry) => {
+            try {
+              return parseAllowList([entry]) !== undefined
+            } catch {
+              return false
+            }
+          }, 'must be an address, a network or a host name, each with or without a port'),
+        )
+        .default([])
+        .describe('Private addresses, and addresses reached over plain http, that targets may have.'),
+    })
+    .prefault({}),
+  listPageSize: z.int().min(0).max(10_000).default(0).describe('Tools a page of `tools/list`; 0 for all on one page.'),
+  metering: z
+    .strictObject({
+      currency: z.string().regex(/^[A-Z]{3}$/, 'must be a code of ISO 4217').default('USD'),
+      pricePer1000: z
+        .strictObject({ call: price.default('0.005'), search: price.default('0.025'), list: price.default('0.005') })
+        .prefault({}),
+      durability: z.enum(['group', 'sync', 'async']).default('group'),
+    })
+    .prefault({}),
+  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info') }).prefault({}),
+})
+
+export type Config = z.infer<typeof configSchema>
+
+/** The JSON Schema (2020-12) of the configuration, for editors. */
+export const configJsonSchema = (): object => ({
+  title: 'toolgate configuration',
+  ...z.toJSONSchema(configSchema, { io: 'input' }),
+})

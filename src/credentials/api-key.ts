@@ -1,0 +1,38 @@
+/** A key in a header (with an optional prefix such as `Bearer`), in the query or in a cookie. */
+import type { OutboundRequest } from '../core/model.ts'
+import { Secret } from '../core/secret.ts'
+import type { CredentialProvider } from './provider.ts'
+
+export interface ApiKeyOptions {
+  readonly in: 'header' | 'query' | 'cookie'
+  readonly name: string
+  readonly prefix?: string
+  readonly value: Secret
+}
+
+export function apiKey(options: ApiKeyOptions): CredentialProvider {
+  const { in: place, name, prefix, value } = options
+  return {
+    kind: 'apiKey',
+    place: { in: place, name },
+    secrets: place === 'header' ? [value] : [value, new Secret(encodeURIComponent(value.reveal()))],
+    apply(request): OutboundRequest {
+      switch (place) {
+        case 'header': {
+          const text = prefix === undefined ? value.reveal() : `${prefix} ${value.reveal()}`
+          return { ...request, headers: new Map(request.headers).set(name.toLowerCase(), text) }
+        }
+        case 'query': {
+          const pair = `${encodeURIComponent(name)}=${encodeURIComponent(value.reveal())}`
+          return { ...request, url: `${request.url}${request.url.includes('?') ? '&' : '?'}${pair}` }
+        }
+        case 'cookie': {
+          const present = request.headers.get('cookie')
+          const pair = `${name}=${encodeURIComponent(value.reveal())}`
+          const cookie = present === undefined ? pair : `${present}; ${pair}`
+          return { ...request, headers: new Map(request.headers).set('cookie', cookie) }
+        }
+      }
+    },
+  }
+}

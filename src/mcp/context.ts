@@ -1,0 +1,25 @@
+/** What the wire needs of the gateway. */
+import type { Authenticate } from '../auth/authenticate.ts'
+import type { CallRoom } from '../call/call.ts'
+import type { Snapshot } from '../call/snapshot.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Log } from '../core/log.ts'
+import type { Asks } from './asks.ts'
+import type { Guard } from './guard.ts'
+import type { Hub } from './hub.ts'
+import type { Seal } from './seal.ts'
+
+export interface McpContext {
+  readonly room: CallRoom
+  current(): Snapshot
+  readonly authenticate: Authenticate
+  readonly guard: Guard
+  readonly hub: Hub
+  readonly asks: Asks
+  readonly seal: Seal
+  readonly clock: Clock
+  readonly log: Log
+  readonly version: string
+  /** Nothing new is taken on while the process drains. */
+  readonly draining: () => boolean
+}

@@ -1,0 +1,128 @@
+/** One HTTP request and its answer, as far as MCP needs them: a body within bounds, JSON or a stream of events back. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { GatewayError } from '../core/errors.ts'
+import type { Clock } from '../core/clock.ts'
+import { limits } from '../core/limits.ts'
+
+export type Headers = { readonly [name: string]: string }
+
+/** An open stream of server-sent events. */
+export interface Events {
+  /** Sends one message; ends the stream when its reader is so slow that `limits.streamQueueBytes` are waiting. */
+  send(message: string): void
+  end(): void
+}
+
+export class Exchange {
+  readonly #incoming: IncomingMessage
+  readonly #outgoing: ServerResponse
+  readonly #clock: Clock
+  #hungUp = false
+
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse, clock: Clock) {
+    this.#incoming = incoming
+    this.#outgoing = outgoing
+    this.#clock = clock
+  }
+
+  get method(): string {
+    return this.#incoming.method ?? ''
+  }
+
+  /** A header’s value; `undefined` when it is absent. */
+  header(name: string): string | undefined {
+    const value = this.#incoming.headers[name]
+    return typeof value === 'string' ? value : value?.join(', ')
+  }
+
+  /** How often a header was sent, whatever Node made of the repeats. */
+  times(name: string): number {
+    const raw = this.#incoming.rawHeaders
+    let times = 0
+    for (let index = 0; index < raw.length; index += 2) if (raw[index]?.toLowerCase() === name) times++
+    return times
+  }
+
+  /** Calls `act` when the client goes away before the answer is complete. */
+  onHangUp(act: () => void): void {
+    this.#outgoing.once('close', () => {
+      if (this.#outgoing.writableFinished) return
+      this.#hungUp = true
+      act()
+    })
+  }
+
+  get hungUp(): boolean {
+    return this.#hungUp
+  }
+
+  /** The body, as sent. Throws `body_too_large` before reading past `bytesMax`, `body_too_slow` after `limits.requestBodyMs`. */
+  body(bytesMax: number): Promise<Buffer> {
+    const incoming = this.#incoming
+    const length = Number(incoming.headers['content-length'] ?? 0)
+    if (length > bytesMax) return Promise.reject(new GatewayError('body_too_large'))
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = []
+      let bytes = 0
+      const done = (error?: GatewayError): void => {
+        cancel()
+        if (error === undefined) resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks))
+        else {
+          incoming.pause()
+          reject(error)
+        }
+      }
+      const cancel = this.#clock.after(limits.requestBodyMs, () => done(new GatewayError('body_too_slow')))
+      incoming.on('data', (chunk: Buffer) => {
+        bytes += chunk.byteLength
+        if (bytes > bytesMax) done(new GatewayError('body_too_large'))
+        else chunks.push(chunk)
+      })
+      incoming.once('end', () => done())
+      incoming.once('error', (cause) => done(new GatewayError('cancelled', { cause })))
+      incoming.once('close', () => done(new GatewayError('cancelled')))
+    })
+  }
+
+  /** A whole answer. A body that was not read to its end closes the connection. */
+  send(status: number, headers: Headers, ...chunks: readonly (string | Buffer)[]): void {
+    const outgoing = this.#outgoing
+    if (outgoing.headersSent || this.#hungUp) return
+    let bytes = 0
+    for (const chunk of chunks) bytes += typeof chunk === 'string' ? Buffer.byteLength(chunk) : chunk.byteLength
+    const close = this.#incoming.complete ? undefined : { connection: 'close' }
+    outgoing.writeHead(status, { ...headers, ...close, 'content-length': bytes })
+    if (chunks.length < 2) outgoing.end(chunks[0])
+    else {
+      outgoing.cork()
+      for (const chunk of chunks) outgoing.write(chunk)
+      outgoing.end()
+      outgoing.uncork()
+    }
+  }
+
+  /** Opens a stream of events (WHATWG HTML §9.2), with comments that keep it alive. */
+  events(headers: Headers): Events {
+    const outgoing = this.#outgoing
+    outgoing.writeHead(200, {
+      ...headers,
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+    })
+    outgoing.flushHeaders()
+    const stop = this.#clock.every(limits.streamKeepAliveMs, () => outgoing.write(': keep-alive\n\n'))
+    outgoing.once('close', stop)
+    return {
+      send: (message) => {
+        if (outgoing.writableEnded || this.#hungUp) return
+        outgoing.write(`event: message\ndata: ${message}\n\n`)
+        if (outgoing.writableLength > limits.streamQueueBytes) outgoing.destroy()
+      },
+      end: () => {
+        stop()
+        outgoing.end()
+      },
+    }
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * MCP 2025-11-25, 2025-06-18 and 2025-03-26: the `initialize` handshake, served without a table of sessions. The session
+ * id is a sealed token of what was agreed, so that any replica serves it; it is bound to the principal and expires.
+ */
+import { principalKey } from '../auth/authenticate.ts'
+import { GatewayError } from '../core/errors.ts'
+import { limits } from '../core/limits.ts'
+import type { InputRequest, Json, Principal } from '../core/model.ts'
+import type { McpContext } from './context.ts'
+import type { Exchange, Headers } from './exchange.ts'
+import { errorMessage, isObject, type Message, notificationMessage, objectParam, param, Refusal, requestMessage, resultMessage } from './message.ts'
+import { wantsLevel } from './modern.ts'
+import type { Reply } from './reply.ts'
+import { answerCall, type Asked, capabilityFor, type Era, listTools, readCall } from './tools.ts'
+import { isLegacyVersion, legacyVersions } from './versions.ts'
+
+type Request = Extract<Message, { kind: 'request' }>
+
+interface Session {
+  /** The sealed token; empty for a client that sends none. */
+  readonly id: string
+  /** Names of the capabilities that the client declared. */
+  readonly capabilities: readonly string[]
+}
+
+/** Sessions ended, and log levels set, in this process: both may be forgotten without harm, so both are bounded. */
+export class SessionNotes {
+  readonly #ended = new Set<string>()
+  readonly #levels = new Map<string, string>()
+
+  end(id: string): void {
+    this.#ended.add(id)
+    if (this.#ended.size > limits.sessionsRemembered) for (const first of this.#ended) return void this.#ended.delete(first)
+  }
+
+  hasEnded(id: string): boolean {
+    return this.#ended.has(id)
+  }
+
+  setLevel(id: string, level: string): void {
+    this.#levels.set(id, level)
+    if (this.#levels.size > limits.sessionsRemembered) for (const first of this.#levels.keys()) return void this.#levels.delete(first)
+  }
+
+  level(id: string): string | undefined {
+    return this.#levels.get(id)
+  }
+}
+
+/** Answers one message. Throws `Refusal`. */
+export async function answerLegacy(
+  context: McpContext,
+  notes: SessionNotes,
+  exchange: Exchange,
+  headers: Headers,
+  view: string,
+  caller: Principal,
+  message: Message,
+  bytesIn: number,
+): Promise<void> {
+  const id = message.kind === 'notification' ? undefined : message.id
+  try {
+    if (message.kind === 'request' && message.method === 'initialize') {
+      initialize(context, exchange, headers, caller, message)
+      return
+    }
+    const session = openSession(context, notes, exchange, caller)
+    if (message.kind === 'request') await answerRequest(context, notes, exchange, headers, view, caller, session, message, bytesIn)
+    else {
+      if (message.kind === 'response') context.asks.answer(message.id, askOwner(session, caller), message)
+      exchange.send(202, headers)
+    }
+  } catch (error) {
+    throw error instanceof GatewayError ? new Refusal(error, id) : error
+  }
+}
+
+async function answerRequest(
+  context: McpContext,
+  notes: SessionNotes,
+  exchange: Exchange,
+  headers: Headers,
+  view: string,
+  caller: Principal,
+  session: Session,
+  message: Request,
+  bytesIn: number,
+): Promise<void> {
+  const answer = (text: string): void => exchange.send(200, { ...headers, 'content-type': 'application/json' }, text)
+  try {
+    switch (message.method) {
+      case 'tools/call': {
+        const call = readCall(message.id, message.params, view, caller, bytesIn)
+        await answerCall(context, exchange, headers, call, era(context, notes, session, caller), undefined)
+        return
+      }
+      case 'tools/list':
+        listTools(context, exchange, headers, view, false, message.id, message.params)
+        return
+      case 'ping':
+        answer(resultMessage(message.id, '{}'))
+        return
+      case 'logging/setLevel':
+        setLevel(notes, session, param(message.params, 'level'))
+        answer(resultMessage(message.id, '{}'))
+        return
+      default:
+        throw new GatewayError('unknown_method')
+    }
+  } catch (error) {
+    // Older clients take any status but 200 for a broken transport; what a method refuses is an answer.
+    if (!(error instanceof GatewayError)) throw error
+    answer(errorMessage(message.id, error))
+  }
+}
+
+function initialize(context: McpContext, exchange: Exchange, headers: Headers, caller: Principal, message: Request): void {
+  const asked = param(message.params, 'protocolVersion')
+  const version = typeof asked === 'string' && isLegacyVersion(asked) ? asked : legacyVersions[0]
+  const declared = objectParam(message.params, 'capabilities') ?? {}
+  const capabilities = ['elicitation', 'sampling', 'roots'].filter((name) => isObject(declared[name]))
+  const until = context.clock.now() + limits.sessionMs
+  const session = context.seal.close({ version, capabilities, until }, 'session', principalKey(caller))
+  const { serverName, instructions } = context.current()
+  const result = {
+    protocolVersion: version,
+    capabilities: { tools: { listChanged: true }, logging: {} },
+    serverInfo: { name: serverName, version: context.version },
+    ...(instructions === undefined ? {} : { instructions }),
+  }
+  exchange.send(
+    200,
+    { ...headers, 'content-type': 'application/json', 'mcp-session-id': session },
+    resultMessage(message.id, JSON.stringify(result)),
+  )
+}
+
+/** The session that a request names, or that of a client which names none. Throws `unknown_session`. */
+function openSession(context: McpContext, notes: SessionNotes, exchange: Exchange, caller: Principal): Session {
+  const id = exchange.header('mcp-session-id')
+  if (id === undefined) return { id: '', capabilities: [] }
+  const opened = id.length <= limits.sessionBytes ? context.seal.open(id, 'session', principalKey(caller)) : undefined
+  if (!isObject(opened) || typeof opened['until'] !== 'number' || opened['until'] < context.clock.now() || notes.hasEnded(id))
+    throw new GatewayError('unknown_session')
+  const names: Json = opened['capabilities'] ?? []
+  return { id, capabilities: Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [] }
+}
+
+function setLevel(notes: SessionNotes, session: Session, level: Json | undefined): void {
+  if (typeof level !== 'string' || !wantsLevel('debug', level))
+    throw new GatewayError('invalid_params', { words: 'The level is not one of the eight of RFC 5424.' })
+  if (session.id !== '') notes.setLevel(session.id, level)
+}
+
+/** `GET`: a stream that says when the list of tools has changed. */
+export function openStream(
+  context: McpContext,
+  notes: SessionNotes,
+  exchange: Exchange,
+  headers: Headers,
+  view: string,
+  caller: Principal,
+): void {
+  openSession(context, notes, exchange, caller)
+  const remove = context.hub.add({
+    view,
+    changed: () => events.send(notificationMessage('notifications/tools/list_changed', {})),
+    close: () => events.end(),
+  })
+  const events = exchange.events(headers)
+  exchange.onHangUp(remove)
+}
+
+/** `DELETE`: the session is over in this process, and its token is refused from now on. */
+export function endSession(context: McpContext, notes: SessionNotes, exchange: Exchange, headers: Headers, caller: Principal): void {
+  const session = openSession(context, notes, exchange, caller)
+  if (session.id !== '') notes.end(session.id)
+  exchange.send(204, headers)
+}
+
+function era(context: McpContext, notes: SessionNotes, session: Session, caller: Principal): Era {
+  const threshold = notes.level(session.id)
+  return {
+    modern: false,
+    resultMeta: '',
+    resultEnd: '',
+    logs: (level) => wantsLevel(threshold, level),
+    ask: (input, _call, reply, signal) => askClient(context, input, session, caller, reply, signal),
+  }
+}
+
+const askOwner = (session: Session, caller: Principal): string => JSON.stringify([principalKey(caller), session.id])
+
+/** Asks over the stream of the call itself and waits for the answers, which arrive as requests of their own. */
+async function askClient(
+  context: McpContext,
+  input: InputRequest,
+  session: Session,
+  caller: Principal,
+  reply: Reply,
+  signal: AbortSignal,
+): Promise<Asked> {
+  const requests = Object.entries(input.requests).filter(([, { method }]) =>
+    session.capabilities.includes(capabilityFor.get(method) ?? ''),
+  )
+  if (requests.length === 0 || !reply.streams || session.id === '') {
+    const text = 'The target needs an answer from you, and this client has not declared that it can be asked.'
+    return { kind: 'result', text: JSON.stringify({ content: [{ type: 'text', text }], isError: true }) }
+  }
+  const responses = await Promise.all(
+    requests.map(async ([key, { method, params }]) => {
+      const { id, answer } = context.asks.ask(askOwner(session, caller), signal)
+      reply.ahead(requestMessage(id, method, params))
+      const { result } = await answer
+      // A refusal of the client is an answer too; the target decides what it means.
+      return [key, isObject(result) ? result : { action: 'cancel' }] as const
+    }),
+  )
+  return { kind: 'answers', answers: { responses: Object.fromEntries(responses), ...(input.state === undefined ? {} : { state: input.state }) } }
+}

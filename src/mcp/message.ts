@@ -1,0 +1,116 @@
+/** One JSON-RPC 2.0 message from bytes that nobody vouches for, and answers as JSON text. */
+import { isUtf8 } from 'node:buffer'
+import { GatewayError } from '../core/errors.ts'
+import { limits } from '../core/limits.ts'
+import type { Json } from '../core/model.ts'
+
+export type Id = string | number
+export type Params = { readonly [name: string]: Json }
+
+export type Message =
+  | { readonly kind: 'request'; readonly id: Id; readonly method: string; readonly params: Params }
+  | { readonly kind: 'notification'; readonly method: string; readonly params: Params }
+  | { readonly kind: 'response'; readonly id: Id; readonly result?: Json; readonly error?: Json }
+
+/** A message that cannot be taken; `id` where it could be read, so that the refusal can name it. */
+export class Refusal extends Error {
+  readonly error: GatewayError
+  readonly id: Id | undefined
+
+  constructor(error: GatewayError, id?: Id) {
+    super(error.message)
+    this.error = error
+    this.id = id
+  }
+}
+
+const own = (node: { readonly [key: string]: Json }, key: string): Json | undefined =>
+  Object.hasOwn(node, key) ? node[key] : undefined
+
+export const isObject = (value: Json | undefined): value is { [key: string]: Json } =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** An own member of `params`. */
+export const param = (params: Params, name: string): Json | undefined => own(params, name)
+
+export const objectParam = (params: Params, name: string): { [key: string]: Json } | undefined => {
+  const value = own(params, name)
+  return isObject(value) ? value : undefined
+}
+
+/** Throws `Refusal`. Exactly the member names of JSON-RPC count, in their exact case; batches are not taken. */
+export function parseMessage(body: Buffer): Message {
+  if (!isUtf8(body)) throw new Refusal(new GatewayError('parse_error'))
+  let value: Json
+  try {
+    value = JSON.parse(body.toString('utf8')) as Json
+  } catch (cause) {
+    throw new Refusal(new GatewayError('parse_error', { cause }))
+  }
+  if (!isObject(value)) throw new Refusal(new GatewayError('invalid_request'))
+  const id = idOf(own(value, 'id'))
+  const refuse = (words?: string): Refusal =>
+    new Refusal(new GatewayError('invalid_request', words === undefined ? {} : { words }), id)
+  const fault = faultIn(value)
+  if (fault !== undefined) throw refuse(fault)
+  if (own(value, 'jsonrpc') !== '2.0') throw refuse()
+  if (Object.hasOwn(value, 'id') && id === undefined) throw refuse('The id must be a short string or an integer.')
+  const method = own(value, 'method')
+  if (method === undefined) return response(value, id, refuse)
+  const params = own(value, 'params') ?? {}
+  if (typeof method !== 'string') throw refuse()
+  if (!isObject(params)) throw new Refusal(new GatewayError('invalid_params'), id)
+  return id === undefined ? { kind: 'notification', method, params } : { kind: 'request', id, method, params }
+}
+
+function response(value: { [key: string]: Json }, id: Id | undefined, refuse: () => Refusal): Message {
+  const result = own(value, 'result')
+  const error = own(value, 'error')
+  if (id === undefined || (result === undefined) === (error === undefined)) throw refuse()
+  return result === undefined ? { kind: 'response', id, error: error ?? null } : { kind: 'response', id, result }
+}
+
+function idOf(value: Json | undefined): Id | undefined {
+  if (typeof value === 'number') return Number.isSafeInteger(value) ? value : undefined
+  return typeof value === 'string' && value.length <= limits.requestIdBytes && value.isWellFormed() ? value : undefined
+}
+
+/** What makes a parsed value unfit to be passed on: depth, size, numbers and text that JSON cannot carry, `__proto__`. */
+export function faultIn(root: Json): string | undefined {
+  let nodes = 0
+  const stack: [Json, number][] = [[root, 1]]
+  for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
+    const [value, depth] = top
+    if (typeof value === 'string') {
+      if (!value.isWellFormed()) return 'A text holds half of a surrogate pair.'
+    } else if (typeof value === 'number') {
+      if (!Number.isFinite(value) || Object.is(value, -0)) return 'A number cannot be passed on as it was sent.'
+    } else if (typeof value === 'object' && value !== null) {
+      if (depth > limits.jsonDepth) return `The message is nested deeper than ${limits.jsonDepth} levels.`
+      const keys = Array.isArray(value) ? undefined : Object.keys(value)
+      nodes += keys === undefined ? (value as Json[]).length : keys.length
+      if (nodes > limits.jsonNodes) return `The message has more than ${limits.jsonNodes} values.`
+      if (keys?.includes('__proto__') === true) return 'A member is called __proto__.'
+      if (Array.isArray(value)) for (const item of value) stack.push([item, depth + 1])
+      else for (const key of keys ?? []) stack.push([value[key] ?? null, depth + 1])
+    }
+  }
+  return undefined
+}
+
+const head = (id: Id | undefined): string => (id === undefined ? '' : `"id":${JSON.stringify(id)},`)
+
+/** A success whose result is JSON text already. */
+export const resultMessage = (id: Id, result: string): string => `{"jsonrpc":"2.0",${head(id)}"result":${result}}`
+
+/** A failure in the table's words; a refusal without a readable id carries none. */
+export function errorMessage(id: Id | undefined, error: GatewayError): string {
+  const data = error.data === undefined ? '' : `,"data":${JSON.stringify(error.data)}`
+  return `{"jsonrpc":"2.0",${head(id)}"error":{"code":${error.rpc},"message":${JSON.stringify(error.message)}${data}}}`
+}
+
+export const notificationMessage = (method: string, params: Params): string =>
+  JSON.stringify({ jsonrpc: '2.0', method, params })
+
+export const requestMessage = (id: Id, method: string, params: Params): string =>
+  JSON.stringify({ jsonrpc: '2.0', id, method, params })

@@ -1,0 +1,157 @@
+/** MCP 2026-07-28: no sessions; each request says for itself which revision and capabilities it speaks with. */
+import { GatewayError } from '../core/errors.ts'
+import type { InputRequest, Json, Principal } from '../core/model.ts'
+import type { McpContext } from './context.ts'
+import type { Exchange, Headers } from './exchange.ts'
+import { isObject, type Message, notificationMessage, objectParam, type Params, param, Refusal, resultMessage } from './message.ts'
+import { answerCall, type Asked, capabilityFor, type Era, listTools, readAnswers, readCall, sealState, type ToolCall } from './tools.ts'
+import { meta, modernVersion } from './versions.ts'
+
+type Request = Extract<Message, { kind: 'request' }>
+
+/** How long a client may keep a list before it asks again, in milliseconds. */
+export const listTtlMs = 60_000
+
+/** The members that 2026-07-28 wants in a list result besides the list. */
+export const listFacts = (name: string, version: string): string =>
+  `"resultType":"complete","ttlMs":${listTtlMs},"cacheScope":"private","_meta":{${serverInfo(name, version)}}`
+
+const serverInfo = (name: string, version: string): string => `${JSON.stringify(meta.serverInfo)}:${JSON.stringify({ name, version })}`
+
+/** Answers one request or notification. Throws `Refusal`. */
+export async function answerModern(
+  context: McpContext,
+  exchange: Exchange,
+  headers: Headers,
+  view: string,
+  caller: Principal,
+  message: Message,
+  bytesIn: number,
+): Promise<void> {
+  if (message.kind === 'response') throw new Refusal(new GatewayError('invalid_request'), message.id)
+  if (message.kind === 'notification') {
+    exchange.send(202, headers)
+    return
+  }
+  try {
+    const capabilities = checkRequest(exchange, message)
+    switch (message.method) {
+      case 'tools/call': {
+        const call = readCall(message.id, message.params, view, caller, bytesIn)
+        await answerCall(context, exchange, headers, call, era(context, message.params, capabilities), readAnswers(context, call))
+        return
+      }
+      case 'tools/list':
+        listTools(context, exchange, headers, view, true, message.id, message.params)
+        return
+      case 'server/discover':
+        exchange.send(200, { ...headers, 'content-type': 'application/json' }, resultMessage(message.id, discover(context)))
+        return
+      default:
+        listen(context, exchange, headers, view, message)
+    }
+  } catch (error) {
+    throw error instanceof GatewayError ? new Refusal(error, message.id) : error
+  }
+}
+
+const methods = new Set(['tools/call', 'tools/list', 'server/discover', 'subscriptions/listen'])
+
+/** The checks of the transport, in the order that the specification’s errors want; gives the declared capabilities. */
+function checkRequest(exchange: Exchange, message: Request): { readonly [name: string]: Json } {
+  const header = exchange.header('mcp-protocol-version')
+  if (header === undefined) throw new GatewayError('header_mismatch', { words: 'The header MCP-Protocol-Version is missing.' })
+  const declared = objectParam(message.params, '_meta')
+  const version = declared?.[meta.version]
+  const capabilities = declared?.[meta.capabilities]
+  if (typeof version !== 'string' || !isObject(capabilities))
+    throw new GatewayError('invalid_params', { words: `\`_meta\` must have ${meta.version} and ${meta.capabilities}.` })
+  if (header !== version) throw new GatewayError('header_mismatch', { words: 'MCP-Protocol-Version and `_meta` differ.' })
+  if (version !== modernVersion)
+    throw new GatewayError('unsupported_version', { data: { supported: [modernVersion], requested: version.slice(0, 64) } })
+  if (exchange.header('mcp-method') !== message.method)
+    throw new GatewayError('header_mismatch', { words: 'The header Mcp-Method is missing or is not the method.' })
+  if (!methods.has(message.method)) throw new GatewayError('unknown_method')
+  if (message.method === 'tools/call' && decodeHeader(exchange.header('mcp-name')) !== param(message.params, 'name'))
+    throw new GatewayError('header_mismatch', { words: 'The header Mcp-Name is missing or is not `params.name`.' })
+  return capabilities
+}
+
+/** A header value, or what its `=?base64?…?=` form stands for; nothing for broken base64. */
+function decodeHeader(value: string | undefined): string | undefined {
+  const encoded = value === undefined ? undefined : /^=\?base64\?(.*)\?=$/.exec(value)?.[1]
+  if (encoded === undefined) return value
+  const bytes = Buffer.from(encoded, 'base64')
+  return bytes.toString('base64') === encoded ? bytes.toString('utf8') : undefined
+}
+
+function discover(context: McpContext): string {
+  const { serverName, instructions } = context.current()
+  const facts = {
+    resultType: 'complete',
+    supportedVersions: [modernVersion],
+    capabilities: { tools: { listChanged: true } },
+    ...(instructions === undefined ? {} : { instructions }),
+    ttlMs: listTtlMs,
+    cacheScope: 'private',
+    _meta: { [meta.serverInfo]: { name: serverName, version: context.version } },
+  }
+  return JSON.stringify(facts)
+}
+
+const weights = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency']
+
+/** Whether a client that set `threshold` wants messages of `level` (RFC 5424 severities). */
+export const wantsLevel = (threshold: Json | undefined, level: string): boolean =>
+  typeof threshold === 'string' && weights.includes(threshold) && weights.indexOf(threshold) <= weights.indexOf(level)
+
+function era(context: McpContext, params: Params, capabilities: { readonly [name: string]: Json }): Era {
+  const threshold = objectParam(params, '_meta')?.[meta.logLevel]
+  return {
+    modern: true,
+    resultMeta: serverInfo(context.current().serverName, context.version),
+    resultEnd: ',"resultType":"complete"',
+    logs: (level) => wantsLevel(threshold, level),
+    ask: (input, call) => Promise.resolve(inputRequired(context, input, call, capabilities)),
+  }
+}
+
+/** `input_required` with what the client can be asked. Throws `missing_capability` when that is nothing. */
+function inputRequired(
+  context: McpContext,
+  input: InputRequest,
+  call: ToolCall,
+  capabilities: { readonly [name: string]: Json },
+): Asked {
+  const asked = Object.entries(input.requests).filter(([, { method }]) => Object.hasOwn(capabilities, capabilityFor.get(method) ?? ''))
+  if (asked.length === 0) {
+    const needed = Object.values(input.requests).map(({ method }) => [capabilityFor.get(method) ?? method, {}])
+    throw new GatewayError('missing_capability', { data: { requiredCapabilities: Object.fromEntries(needed) as Json } })
+  }
+  const result = {
+    resultType: 'input_required',
+    inputRequests: Object.fromEntries(asked),
+    requestState: sealState(context, call, input.state),
+  }
+  return { kind: 'result', text: JSON.stringify(result) }
+}
+
+/** `subscriptions/listen`: a stream that first says what it will tell, then tells it, each time with its own id. */
+function listen(context: McpContext, exchange: Exchange, headers: Headers, view: string, message: Request): void {
+  const wanted = objectParam(message.params, 'notifications')?.['toolsListChanged'] === true
+  const tag = { _meta: { [meta.subscription]: message.id } }
+  const remove = context.hub.add({
+    view,
+    changed: () => {
+      if (wanted) events.send(notificationMessage('notifications/tools/list_changed', tag))
+    },
+    close: () => {
+      events.send(resultMessage(message.id, '{"resultType":"complete"}'))
+      events.end()
+    },
+  })
+  const events = exchange.events(headers)
+  exchange.onHangUp(remove)
+  const notifications: { [name: string]: Json } = wanted ? { toolsListChanged: true } : {}
+  events.send(notificationMessage('notifications/subscriptions/acknowledged', { ...tag, notifications }))
+}

@@ -1,0 +1,245 @@
+/** `tools/list` and `tools/call`, the same for every revision but for what each wraps round the result. */
+import { randomUUID } from 'node:crypto'
+import { principalKey } from '../auth/authenticate.ts'
+import { type CallAnswer, type CallRequest, callTool, type Phase } from '../call/call.ts'
+import { chunks } from '../catalogue/listing.ts'
+import { GatewayError, toGatewayError } from '../core/errors.ts'
+import { limits } from '../core/limits.ts'
+import type { InputAnswers, InputRequest, Json, Principal } from '../core/model.ts'
+import type { McpContext } from './context.ts'
+import type { Exchange, Headers } from './exchange.ts'
+import { errorMessage, type Id, isObject, notificationMessage, objectParam, type Params, param, resultMessage } from './message.ts'
+import { Reply } from './reply.ts'
+
+/** What a revision makes of a call. */
+export interface Era {
+  readonly modern: boolean
+  /** Members that go into every result’s `_meta`, as JSON text without braces; empty for none. */
+  readonly resultMeta: string
+  /** Closes the result besides `_meta`, for example `,"resultType":"complete"`. */
+  readonly resultEnd: string
+  /** Whether the caller wants log notifications of this weight. */
+  readonly logs: (level: 'debug' | 'info') => boolean
+  /** What to do when the target asks the client: an answer for the wire, or the client’s answers to go on with. */
+  readonly ask: (input: InputRequest, call: ToolCall, reply: Reply, signal: AbortSignal) => Promise<Asked>
+}
+
+export type Asked = { readonly kind: 'answers'; readonly answers: InputAnswers } | { readonly kind: 'result'; readonly text: string }
+
+export interface ToolCall {
+  readonly id: Id
+  readonly name: string
+  readonly arguments: Json
+  readonly params: Params
+  readonly view: string
+  readonly caller: Principal
+  readonly bytesIn: number
+}
+
+export function listTools(
+  context: McpContext,
+  exchange: Exchange,
+  headers: Headers,
+  view: string,
+  modern: boolean,
+  id: Id,
+  params: Params,
+): void {
+  const cursor = param(params, 'cursor')
+  if (cursor !== undefined && (typeof cursor !== 'string' || cursor.length > limits.cursorBytes))
+    throw new GatewayError('invalid_params', { words: 'The cursor is none that this list gave.' })
+  const page = context.current().catalogue(view)?.page(cursor)
+  if (page === undefined) throw new GatewayError('invalid_params', { words: 'The cursor is none that this list gave.' })
+  const gzip = /\bgzip\b/.test(exchange.header('accept-encoding') ?? '')
+  exchange.send(
+    200,
+    { ...headers, 'content-type': 'application/json', vary: 'accept-encoding', ...(gzip ? { 'content-encoding': 'gzip' } : {}) },
+    ...chunks(modern ? page.modern : page.legacy, `${JSON.stringify(id)}}`, gzip),
+  )
+}
+
+/** Reads `params` of `tools/call`. Throws `invalid_params`. */
+export function readCall(id: Id, params: Params, view: string, caller: Principal, bytesIn: number): ToolCall {
+  const name = param(params, 'name')
+  if (typeof name !== 'string') throw new GatewayError('invalid_params', { words: 'tools/call needs `name`, a string.' })
+  if (name.length === 0 || name.length > limits.toolNameBytes) throw new GatewayError('unknown_tool')
+  return { id, name, arguments: param(params, 'arguments') ?? {}, params, view, caller, bytesIn }
+}
+
+/** Makes the call and answers it; a failure is answered too, so this never throws. */
+export async function answerCall(
+  context: McpContext,
+  exchange: Exchange,
+  headers: Headers,
+  call: ToolCall,
+  era: Era,
+  first: InputAnswers | undefined,
+): Promise<void> {
+  const reply = new Reply(exchange, headers)
+  const abort = new AbortController()
+  exchange.onHangUp(() => abort.abort())
+  const progress = watch(context, call, era, reply)
+  try {
+    const message = await rounds(context, exchange, call, era, reply, abort.signal, first, progress.phase)
+    progress.end()
+    reply.finish(200, message)
+  } catch (thrown) {
+    progress.end()
+    const error = toGatewayError(thrown)
+    const shown = error.code === 'internal' ? logged(context, error, call.name) : error
+    reply.finish(era.modern ? shown.http : 200, errorMessage(call.id, shown))
+  }
+}
+
+/** Calls, and calls again with the client's answers while the target asks for more. */
+async function rounds(
+  context: McpContext,
+  exchange: Exchange,
+  call: ToolCall,
+  era: Era,
+  reply: Reply,
+  signal: AbortSignal,
+  first: InputAnswers | undefined,
+  onPhase: ((phase: Phase, bytes: number) => void) | undefined,
+): Promise<string> {
+  let answers = first
+  for (let round = 0; round < limits.askRounds; round++) {
+    const ask: CallRequest = {
+      name: call.name,
+      view: call.view,
+      arguments: call.arguments,
+      bytesIn: call.bytesIn,
+      header: (name) => exchange.header(name),
+      ...(answers === undefined ? {} : { answers }),
+      ...(onPhase === undefined ? {} : { onPhase }),
+    }
+    const answer = await callTool(context.room, context.current(), call.caller, ask, signal)
+    if (context.log.debugs) logCall(context, call, exchange, answer)
+    const input = answer.outcome.ask
+    if (input === undefined) return resultMessage(call.id, complete(answer, era))
+    const asked = await era.ask(input, call, reply, signal)
+    if (asked.kind === 'result') return resultMessage(call.id, asked.text)
+    answers = asked.answers
+  }
+  throw new GatewayError('target_bad_answer', { words: 'The target asked for input more often than is allowed.' })
+}
+
+function complete({ text, outcome }: CallAnswer, era: Era): string {
+  const own = outcome.meta === undefined ? '' : JSON.stringify(outcome.meta).slice(1, -1)
+  const meta = own === '' || era.resultMeta === '' ? own + era.resultMeta : `${own},${era.resultMeta}`
+  return `${text}${era.resultEnd}${meta === '' ? '' : `,"_meta":{${meta}}`}}`
+}
+
+/** Principal, tool and outcome with the caller's trace (W3C Trace Context); never an argument. */
+function logCall(context: McpContext, call: ToolCall, exchange: Exchange, { outcome, usageId, tool }: CallAnswer): void {
+  context.log.debug(
+    {
+      requestId: usageId,
+      trace: traceOf(call.params, exchange),
+      subject: call.caller.subject,
+      tool: tool.name,
+      target: tool.target.name,
+      status: outcome.status,
+      error: undefined,
+      isError: outcome.isError,
+    },
+    'tool called',
+  )
+}
+
+/** `traceparent` from `_meta` or the header, when it is one (W3C Trace Context §3.2). */
+export function traceOf(params: Params, exchange: Exchange): string | undefined {
+  const inMeta = objectParam(params, '_meta')?.['traceparent']
+  const value = typeof inMeta === 'string' ? inMeta : exchange.header('traceparent')
+  return value !== undefined && /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(value) ? value : undefined
+}
+
+/** An internal failure is told by a request id only; the log has the rest. */
+export function logged(context: McpContext, error: GatewayError, where: string): GatewayError {
+  const requestId = randomUUID()
+  context.log.error({ requestId, where, error: error.cause ?? error }, 'internal failure')
+  return new GatewayError('internal', { data: { requestId }, cause: error.cause })
+}
+
+interface Progress {
+  readonly phase: ((phase: Phase, bytes: number) => void) | undefined
+  end(): void
+}
+
+const steps: Record<Phase, number> = { sent: 1, headers: 2, body: 3 }
+const words: Record<Phase, string> = {
+  sent: 'The request was sent to the target.',
+  headers: 'The target has begun to answer.',
+  body: 'The answer is arriving.',
+}
+
+/**
+ * Tells a client that asked for it how its call gets on, as progress and as log messages: at each phase, and in between
+ * at least every `limits.progressMs`, so that a client which gives up on silent calls does not give up on this one.
+ */
+function watch(context: McpContext, call: ToolCall, era: Era, reply: Reply): Progress {
+  const token = objectParam(call.params, '_meta')?.['progressToken']
+  const wanted = typeof token === 'number' || (typeof token === 'string' && token.length <= limits.requestIdBytes)
+  const debug = era.logs('debug')
+  const info = era.logs('info')
+  if (!reply.streams || !(wanted || debug || info)) return { phase: undefined, end: () => undefined }
+  let reached = 0
+  let ticks = 0
+  const tell = (progress: number, message: string): void => {
+    if (wanted && token !== undefined)
+      reply.ahead(notificationMessage('notifications/progress', { progressToken: token, progress, total: 3, message }))
+    if (debug) reply.ahead(logMessage('debug', call.name, message))
+  }
+  const stop = context.clock.every(limits.progressMs, () => {
+    ticks++
+    tell(reached + Math.min(ticks / 1_000, 0.9), 'The target is still at work.')
+  })
+  return {
+    phase: (phase) => {
+      if (steps[phase] <= reached) return
+      reached = steps[phase]
+      ticks = 0
+      tell(reached, words[phase])
+    },
+    end: () => {
+      stop()
+      if (reached > 0 && reached < 3) tell(3, 'The answer is complete.')
+      if (info) reply.ahead(logMessage('info', call.name, 'The call has ended.'))
+    },
+  }
+}
+
+const logMessage = (level: 'debug' | 'info', tool: string, text: string): string =>
+  notificationMessage('notifications/message', { level, logger: 'toolgate', data: { tool, message: text } })
+
+/** `inputResponses` and `requestState` of a retried call (MCP 2026-07-28, multi round-trip requests). */
+export function readAnswers(context: McpContext, call: ToolCall): InputAnswers | undefined {
+  const responses = param(call.params, 'inputResponses')
+  const sealed = param(call.params, 'requestState')
+  if (responses === undefined && sealed === undefined) return undefined
+  const bad = (): GatewayError => new GatewayError('invalid_params', { words: 'The request state is not one that was given for this call, or it has expired.' })
+  let state: string | undefined
+  if (sealed !== undefined) {
+    if (typeof sealed !== 'string' || sealed.length > limits.requestStateBytes) throw bad()
+    const opened = context.seal.open(sealed, 'ask', ownerOf(call))
+    if (!isObject(opened) || typeof opened['until'] !== 'number' || opened['until'] < context.clock.now()) throw bad()
+    state = typeof opened['state'] === 'string' ? opened['state'] : undefined
+  }
+  const kept = Object.entries(isObject(responses) ? responses : {}).filter(([, value]) => isObject(value))
+  return { responses: Object.fromEntries(kept), ...(state === undefined ? {} : { state }) }
+}
+
+/** The state to come back, bound to the caller, the tool and the arguments. */
+export function sealState(context: McpContext, call: ToolCall, state: string | undefined): string {
+  const value = { until: context.clock.now() + limits.askMs, ...(state === undefined ? {} : { state }) }
+  return context.seal.close(value, 'ask', ownerOf(call))
+}
+
+const ownerOf = (call: ToolCall): string => JSON.stringify([principalKey(call.caller), call.name, call.arguments])
+
+/** The capability that a client must declare to be asked this way. */
+export const capabilityFor: ReadonlyMap<string, string> = new Map([
+  ['elicitation/create', 'elicitation'],
+  ['sampling/createMessage', 'sampling'],
+  ['roots/list', 'roots'],
+])

@@ -1,0 +1,115 @@
+/**
+ * Real processes, really killed (threats C01, C02). Every call whose end was acknowledged is counted exactly once,
+ * wherever the recording process or the one that rolls up was killed.
+ */
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { systemClock } from '../../src/core/clock.ts'
+import { limits } from '../../src/core/limits.ts'
+import { createMeter } from '../../src/meter/meter.ts'
+import { rollUp } from '../../src/meter/rollup.ts'
+import { openSqliteStore } from '../../src/store/sqlite.ts'
+import { ann, fine, getPet, idsOf, linesIn } from '../unit/meter/parts.ts'
+
+const script = fileURLToPath(new URL('./spool-child.ts', import.meta.url))
+const kills = 20
+const seed = Number(process.env['CHAOS_SEED'] ?? Math.trunc(Math.random() * 2 ** 31))
+
+/** mulberry32: small, seeded, good enough to choose moments. */
+const random = (() => {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+})()
+
+let parent = ''
+let dir = ''
+let database = ''
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'chaos-'))
+  dir = join(parent, 'usage')
+  database = join(parent, 'toolgate.db')
+})
+afterEach(() => rmSync(parent, { recursive: true, force: true }))
+
+/** Runs the child and, if told so, kills it a while after its first line. Answers its whole lines. */
+const run = (words: readonly string[], killAfterMs?: number): Promise<{ lines: string[]; signal: string | null }> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [script, ...words], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const parts: Buffer[] = []
+    child.stdout.on('data', (part: Buffer) => {
+      if (parts.length === 0 && killAfterMs !== undefined) setTimeout(() => child.kill('SIGKILL'), killAfterMs)
+      parts.push(part)
+    })
+    child.on('error', reject)
+    child.on('close', (_, signal) =>
+      resolve({ lines: Buffer.concat(parts).toString().split('\n').slice(0, -1), signal }),
+    )
+  })
+
+/** Rolls everything up, twice. Answers the invocations in the store and the torn lines that were met. */
+const total = async (): Promise<{ units: number; torn: number }> => {
+  const store = openSqliteStore(database)
+  const options = { dir, store, clock: systemClock, retentionDays: limits.usageRetentionDays }
+  const { torn } = await rollUp(options)
+  expect(await rollUp(options)).toEqual({ events: 0, torn: 0 })
+  const [row] = await store.usage({ from: 0, to: 8.64e15, by: [], rows: 1 })
+  await store.close()
+  return { units: row?.units ?? 0, torn }
+}
+
+describe(`killing, seed ${seed} (CHAOS_SEED repeats it)`, () => {
+  test(`${kills} recording processes killed at random moments lose no acknowledged call and double none`, async () => {
+    const acknowledged: string[] = []
+    const durabilities = ['group', 'group', 'sync', 'async']
+    const one = async (at: number) => {
+      const { lines, signal } = await run(['meter', dir, durabilities[at % 4] ?? 'group'], random() * 120)
+      expect(signal).toBe('SIGKILL')
+      acknowledged.push(...lines)
+    }
+    // two at a time, so that live and dead segments lie side by side
+    for (let at = 0; at < kills; at += 2) await Promise.all([one(at), one(at + 1)])
+
+    const ends = idsOf(linesIn(dir), 'end')
+    const times = new Map<string, number>()
+    for (const id of ends) times.set(id, (times.get(id) ?? 0) + 1)
+    expect(acknowledged.length).toBeGreaterThan(kills)
+    expect(acknowledged.filter((id) => times.get(id) !== 1)).toEqual([])
+    expect([...times.values()].every((count) => count === 1)).toBe(true)
+    const { units, torn } = await total()
+    expect(units).toBe(ends.length)
+    expect(torn).toBeLessThanOrEqual(kills)
+  }, 60_000)
+
+  test('a roll-up killed before or after each of its commits counts every call once', async () => {
+    const big = { ...ann, subject: 's'.repeat(3_500) }
+    const recorders = 2
+    let calls = 0
+    for (let at = 0; at < recorders; at += 1) {
+      const meter = createMeter({ dir, durability: 'async', clock: systemClock, onFault: () => undefined })
+      meter.begin(ann, getPet)
+      // more than one batch
+      for (let bytes = 0; bytes < 1.5 * limits.rollupBatchBytes; bytes += 7_000, calls += 1)
+        meter.begin(big, getPet).end(fine)
+      await meter.close()
+    }
+    let killed = 0
+    for (let attempt = 0; attempt < 40; attempt += 1) {
+      const moment = random() < 0.5 ? 'before' : 'after'
+      const { signal } = await run(['rollup', dir, database, String(1 + Math.trunc(random() * 2)), moment])
+      if (signal === null) break
+      killed += 1
+    }
+    expect(killed).toBeGreaterThan(1)
+    expect(idsOf(linesIn(dir), 'end')).toHaveLength(calls)
+    expect((await total()).units).toBe(calls)
+  }, 60_000)
+})

@@ -1,0 +1,402 @@
+/** The meter on its spool: what is on file, when, and what happens when the disk does not take it. */
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { limits } from '../../../src/core/limits.ts'
+import { createMeter } from '../../../src/meter/meter.ts'
+import { type Durability, type SpoolFault, systemDisk } from '../../../src/meter/spool.ts'
+import { ann, faultyDisk, fine, getPet, idsOf, linesIn, manualClock, segmentsIn, settle } from './parts.ts'
+
+let parent = ''
+let dir = ''
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'meter-'))
+  dir = join(parent, 'usage')
+})
+afterEach(() => rmSync(parent, { recursive: true, force: true }))
+
+const setUp = (durability: Durability = 'group') => {
+  const clock = manualClock()
+  const disk = faultyDisk()
+  const faults: SpoolFault[] = []
+  const meter = createMeter({ dir, durability, clock, disk, onFault: (fault) => void faults.push(fault) })
+  return { clock, disk, faults, meter, kinds: () => faults.map((fault) => fault.kind) }
+}
+
+const notRecorded = expect.objectContaining({ code: 'not_recorded', retry: true })
+
+describe('recording', () => {
+  test('a call is on file when it begins, and its end when end returns', async () => {
+    const { meter, clock, kinds } = setUp()
+    const entry = meter.begin(ann, getPet)
+    expect(linesIn(dir).at(-1)).toEqual({
+      kind: 'begin',
+      call: {
+        ...{ id: entry.id, at: clock.now(), tenant: 'local', subject: 'ann', client: 'editor' },
+        ...{ target: 'pets', tool: 'pets___get' },
+      },
+    })
+    clock.pass(12)
+    entry.end(fine)
+    expect(linesIn(dir).at(-1)).toMatchObject({
+      kind: 'end',
+      call: {
+        id: entry.id,
+        at: clock.now() - 12,
+        outcome: 'ok',
+        status: 200,
+        ms: 12,
+        bytesIn: 10,
+        bytesOut: 20,
+        units: 1,
+      },
+    })
+    await meter.close()
+    expect(kinds()).toEqual([])
+  })
+
+  test('a second end does nothing', async () => {
+    const { meter } = setUp()
+    const entry = meter.begin(ann, getPet)
+    entry.end(fine)
+    entry.end({ ...fine, outcome: 'failed' })
+    expect(idsOf(linesIn(dir), 'end')).toEqual([entry.id])
+    await meter.close()
+  })
+
+  test.each(['ok', 'target_error', 'invalid_arguments', 'failed', 'cancelled', 'input_required'] as const)(
+    'a call that ends as %s is one unit',
+    async (outcome) => {
+      const { meter } = setUp()
+      meter.begin(ann, getPet).end({ outcome, bytesIn: 0, bytesOut: 0 })
+      expect(linesIn(dir).at(-1)).toMatchObject({ call: { outcome, units: 1 } })
+      await meter.close()
+    },
+  )
+
+  test('the files are for the owner only, and their names tell the process', async () => {
+    const { meter } = setUp()
+    expect(segmentsIn(dir)).toEqual([expect.stringMatching(new RegExp(`^[0-9a-f-]{36}-${process.pid}\\.ndjson$`))])
+    expect(statSync(dir).mode & 0o777).toBe(0o700)
+    expect(statSync(join(dir, segmentsIn(dir)[0] ?? '')).mode & 0o777).toBe(0o600)
+    await meter.close()
+  })
+
+  test('principals whose names run together differently are told apart', async () => {
+    const { meter } = setUp()
+    const pairs = [
+      ['ab', 'c'],
+      ['a', 'bc'],
+      ['a,b', 'c'],
+    ] as const
+    for (const [tenant, subject] of pairs) meter.begin({ ...ann, tenant, subject }, getPet).end(fine)
+    const seen = linesIn(dir).flatMap((line) => (line !== 'torn' && line.kind === 'end' ? [line.call] : []))
+    expect(seen.map(({ tenant, subject }) => [tenant, subject])).toEqual(pairs)
+    await meter.close()
+  })
+
+  test('more pairs of principal and tool than are remembered are recorded all the same', async () => {
+    const { meter } = setUp('async')
+    const subjects = Array.from({ length: limits.meterNames + 2 }, (_, at) => `user ${at}`)
+    for (const subject of [...subjects, 'user 0']) meter.begin({ ...ann, subject }, getPet).end(fine)
+    expect(idsOf(linesIn(dir), 'end')).toHaveLength(limits.meterNames + 3)
+    await meter.close()
+  })
+
+  test('names too long for a line are refused, never cut, and the meter stays healthy', async () => {
+    const { meter } = setUp()
+    const subject = 'x'.repeat(limits.spoolLineBytes)
+    expect(() => meter.begin({ ...ann, subject }, getPet)).toThrow(notRecorded)
+    expect(meter.healthy).toBe(true)
+    meter.begin(ann, getPet).end(fine)
+    await meter.close()
+  })
+
+  test('more open calls than the bound are refused', async () => {
+    const { meter } = setUp('async')
+    const entries = Array.from({ length: limits.spoolOpenCalls }, () => meter.begin(ann, getPet))
+    expect(() => meter.begin(ann, getPet)).toThrow(expect.objectContaining({ code: 'overloaded' }))
+    entries[0]?.end(fine)
+    meter.begin(ann, getPet).end(fine)
+    await meter.close()
+  })
+})
+
+describe('durability', () => {
+  test('group: many calls within the window share one fsync, and an idle spool asks for none', async () => {
+    const { meter, clock, disk } = setUp('group')
+    const before = disk.syncs
+    for (let count = 0; count < 100; count += 1) meter.begin(ann, getPet).end(fine)
+    expect(disk.syncs).toBe(before)
+    clock.pass(limits.spoolSyncMs)
+    clock.pass(limits.spoolSyncMs)
+    expect(disk.syncs).toBe(before + 1)
+    await meter.close()
+    expect(disk.syncs).toBe(before + 1)
+  })
+
+  test('group: what was written while an fsync was under way gets its own', async () => {
+    const { meter, clock, disk } = setUp('group')
+    let finish = (): void => undefined
+    const later = vi.fn<typeof systemDisk.syncLater>((_, done) => {
+      finish = () => done(null)
+    })
+    disk.syncLater = later
+    meter.begin(ann, getPet).end(fine)
+    clock.pass(limits.spoolSyncMs)
+    meter.begin(ann, getPet).end(fine)
+    clock.pass(limits.spoolSyncMs)
+    expect(later).toHaveBeenCalledTimes(1)
+    finish()
+    clock.pass(limits.spoolSyncMs)
+    expect(later).toHaveBeenCalledTimes(2)
+    finish()
+    await meter.close()
+  })
+
+  test('sync: every end is fsynced before it returns', async () => {
+    const { meter, disk } = setUp('sync')
+    const before = disk.syncs
+    for (let count = 0; count < 3; count += 1) meter.begin(ann, getPet).end(fine)
+    expect(disk.syncs).toBe(before + 3)
+    await meter.close()
+  })
+
+  test('async: nothing is fsynced', async () => {
+    const { meter, clock, disk } = setUp('async')
+    meter.begin(ann, getPet).end(fine)
+    clock.pass(limits.spoolSyncMs)
+    await meter.close()
+    expect(disk.syncs).toBe(0)
+  })
+})
+
+describe('segments', () => {
+  test('a full segment is replaced, and calls that are still open are carried into the next', async () => {
+    const { meter } = setUp('async')
+    const long = meter.begin(ann, getPet)
+    const line = { ...ann, subject: 's'.repeat(3_000) }
+    let calls = 0
+    while (segmentsIn(dir).length === 1) {
+      meter.begin(line, getPet).end(fine)
+      calls += 1
+    }
+    const [first = '', second = ''] = segmentsIn(dir)
+    expect(statSync(join(dir, first)).size).toBeGreaterThanOrEqual(limits.spoolSegmentBytes)
+    const head = readFileSync(join(dir, second), 'utf8').split('\n')
+    expect(JSON.parse(head[0] ?? '')).toMatchObject({ s: { after: first } })
+    long.end(fine)
+    const lines = linesIn(dir)
+    expect(idsOf(lines, 'carried')).toEqual([long.id])
+    expect(idsOf(lines, 'end')).toHaveLength(calls + 1)
+    await meter.close()
+  })
+
+  test('an idle segment is replaced before others may take its owner for dead', async () => {
+    const { meter, clock } = setUp()
+    meter.begin(ann, getPet).end(fine)
+    clock.pass(limits.spoolIdleMs + 1)
+    meter.begin(ann, getPet).end(fine)
+    expect(segmentsIn(dir)).toHaveLength(2)
+    expect(limits.spoolIdleMs).toBeLessThan(limits.spoolStaleMs)
+    await meter.close()
+  })
+})
+
+describe('a full disk (C04)', () => {
+  test('calls are refused before they are made, from the first byte that does not fit, until there is space', async () => {
+    const { meter, disk, faults, kinds } = setUp()
+    meter.begin(ann, getPet).end(fine)
+    disk.left = 0
+    expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+    expect(meter.healthy).toBe(false)
+    for (let count = 0; count < 50; count += 1) expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+    expect(kinds()).toEqual(['write_failed'])
+    expect(faults[0]?.error).toMatchObject({ code: 'ENOSPC' })
+    expect(segmentsIn(dir)).toHaveLength(1)
+    disk.left = undefined
+    meter.begin(ann, getPet).end(fine)
+    expect(meter.healthy).toBe(true)
+    expect(kinds()).toEqual(['write_failed', 'recovered'])
+    expect(idsOf(linesIn(dir), 'end')).toHaveLength(2)
+    await meter.close()
+  })
+
+  test('it recovers without a call, too', async () => {
+    const { meter, disk, clock } = setUp()
+    disk.left = 0
+    expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+    clock.pass(limits.spoolRecoverMs)
+    expect(meter.healthy).toBe(false)
+    disk.left = undefined
+    clock.pass(limits.spoolRecoverMs)
+    expect(meter.healthy).toBe(true)
+    await meter.close()
+  })
+
+  test.each([1, 40, 150])('%d bytes of a begin that fitted never run into the next line', async (left) => {
+    const { meter, disk } = setUp()
+    disk.left = left
+    expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+    disk.left = undefined
+    const entry = meter.begin(ann, getPet)
+    entry.end(fine)
+    const lines = linesIn(dir)
+    expect(lines.filter((line) => line === 'torn')).toHaveLength(1)
+    expect(idsOf(lines, 'begin')).toEqual([entry.id])
+    expect(idsOf(lines, 'end')).toEqual([entry.id])
+    await meter.close()
+  })
+
+  test.each([0, 1, 100, 200])(
+    'ends that found no room beyond %d bytes are reported, kept and written once',
+    async (left) => {
+      const { meter, disk, faults, kinds } = setUp()
+      const entries = Array.from({ length: 5 }, () => meter.begin(ann, getPet))
+      disk.left = left
+      for (const entry of entries) entry.end(fine)
+      expect(kinds()).toEqual(['write_failed', ...entries.map(() => 'end_waits')])
+      expect(faults.at(-1)?.ends).toBe(5)
+      expect(idsOf(linesIn(dir), 'end')).toEqual([])
+      disk.left = undefined
+      meter.begin(ann, getPet).end(fine)
+      expect(idsOf(linesIn(dir), 'end')).toHaveLength(6)
+      expect(new Set(idsOf(linesIn(dir), 'end')).size).toBe(6)
+      expect(faults.at(-1)).toMatchObject({ kind: 'recovered', ends: 0 })
+      await meter.close()
+    },
+  )
+
+  test('a call whose end waited is carried no further, and its first end is the one that counts', async () => {
+    const { meter, disk, clock } = setUp()
+    const entry = meter.begin(ann, getPet)
+    disk.left = 0
+    entry.end(fine)
+    entry.end({ ...fine, outcome: 'failed' })
+    disk.left = undefined
+    for (let rotation = 0; rotation < 2; rotation += 1) {
+      clock.pass(limits.spoolIdleMs + 1)
+      meter.begin(ann, getPet).end(fine)
+    }
+    const lines = linesIn(dir)
+    expect(idsOf(lines, 'carried')).toEqual([entry.id])
+    expect(lines).toContainEqual(
+      expect.objectContaining({ call: expect.objectContaining({ id: entry.id, outcome: 'ok' }) }),
+    )
+    await meter.close()
+  })
+
+  test('a disk that fills again while the kept ends are written loses none and doubles none', async () => {
+    const { meter, disk } = setUp()
+    const entries = Array.from({ length: 20 }, () => meter.begin(ann, getPet))
+    disk.left = 0
+    for (const entry of entries) entry.end(fine)
+    for (let attempt = 0; attempt < 40; attempt += 1) {
+      disk.left = 4_000 + attempt * 100
+      expect(() => {
+        meter.begin(ann, getPet)
+        throw new Error('made')
+      }).toThrow()
+    }
+    disk.left = undefined
+    meter.begin(ann, getPet).end(fine)
+    const ends = idsOf(linesIn(dir), 'end')
+    for (const entry of entries) expect(ends.filter((id) => id === entry.id)).toHaveLength(1)
+    await meter.close()
+  })
+
+  test('a real full device refuses, and is left for a real file when there is one', async () => {
+    const full = openSync('/dev/full', 'a')
+    let isFull = true
+    const disk = { ...systemDisk, write: (fd: number, text: string) => writeSync(isFull ? full : fd, text) }
+    const faults: SpoolFault[] = []
+    const meter = createMeter({
+      dir,
+      durability: 'group',
+      clock: manualClock(),
+      disk,
+      onFault: (f) => void faults.push(f),
+    })
+    expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+    expect(faults[0]?.error).toMatchObject({ code: 'ENOSPC' })
+    expect(segmentsIn(dir)).toEqual([])
+    isFull = false
+    meter.begin(ann, getPet).end(fine)
+    expect(idsOf(linesIn(dir), 'end')).toHaveLength(1)
+    await meter.close()
+  })
+
+  test('ends that could never be written are reported when the meter closes, and so is one that comes after', async () => {
+    const { meter, disk, faults } = setUp()
+    const [one, two] = [meter.begin(ann, getPet), meter.begin(ann, getPet)]
+    disk.left = 0
+    one.end(fine)
+    await meter.close()
+    expect(faults.at(-1)).toMatchObject({ kind: 'ends_lost', ends: 1 })
+    two.end(fine)
+    expect(faults.at(-1)).toMatchObject({ kind: 'ends_lost', ends: 2 })
+    expect(meter.healthy).toBe(false)
+    expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+  })
+})
+
+describe('a directory that cannot be written and an fsync that fails (C05)', () => {
+  test('a meter whose directory cannot be made starts unhealthy, refuses, and recovers by itself', async () => {
+    writeFileSync(dir, 'a file where the directory should be')
+    const { meter, clock, kinds } = setUp()
+    expect(meter.healthy).toBe(false)
+    expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+    rmSync(dir)
+    clock.pass(limits.spoolRecoverMs)
+    expect(meter.healthy).toBe(true)
+    expect(kinds()).toEqual(['write_failed', 'recovered'])
+    await meter.close()
+  })
+
+  test('group: a failed fsync refuses calls, is never repeated on its file, and needs a new file that syncs', async () => {
+    const { meter, clock, disk, kinds } = setUp('group')
+    meter.begin(ann, getPet).end(fine)
+    const files = new Set<number>()
+    disk.onSync = (fd) => void files.add(fd)
+    disk.syncFails = true
+    clock.pass(limits.spoolSyncMs)
+    await settle(() => !meter.healthy)
+    expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+    clock.pass(limits.spoolRecoverMs)
+    expect(meter.healthy).toBe(false)
+    expect(kinds()[0]).toBe('sync_failed')
+    expect(segmentsIn(dir)).toHaveLength(1)
+    disk.syncFails = false
+    meter.begin(ann, getPet).end(fine)
+    expect(segmentsIn(dir)).toHaveLength(2)
+    expect(files.size).toBe(1)
+    expect(kinds().at(-1)).toBe('recovered')
+    expect(idsOf(linesIn(dir), 'end')).toHaveLength(2)
+    await meter.close()
+  })
+
+  test('sync: an end whose fsync failed is on file once, and the next call waits for a new file', async () => {
+    const { meter, disk, kinds } = setUp('sync')
+    const entry = meter.begin(ann, getPet)
+    disk.syncFails = true
+    entry.end(fine)
+    expect(kinds()).toEqual(['sync_failed'])
+    expect(meter.healthy).toBe(false)
+    disk.syncFails = false
+    meter.begin(ann, getPet).end(fine)
+    expect(idsOf(linesIn(dir), 'end').filter((id) => id === entry.id)).toHaveLength(1)
+    await meter.close()
+  })
+
+  test('a spool directory that is taken away is made again with the next segment', async () => {
+    const { meter, clock } = setUp()
+    meter.begin(ann, getPet).end(fine)
+    rmSync(dir, { recursive: true })
+    clock.pass(limits.spoolIdleMs + 1)
+    meter.begin(ann, getPet).end(fine)
+    expect(idsOf(linesIn(dir), 'end')).toHaveLength(1)
+    mkdirSync(dir, { recursive: true })
+    await meter.close()
+  })
+})
