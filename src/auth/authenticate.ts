@@ -14,4 +14,5 @@ const anonymous: Principal = { tenant: 'default', subject: 'anonymous', client: 
 export const authenticateNone: Authenticate = () => anonymous
 
 /** Keys whatever belongs to a caller; unambiguous, since no part can imitate the border between two. */
-export const principalKey = ({ tenant, subject, client }: Principal): string => JSON.stringify([tenant, subject, client])
+export const principalKey = ({ tenant, subject, client }: Principal): string =>
+  JSON.stringify([tenant, subject, client])

@@ -2,17 +2,19 @@
 import { checkArguments, outputCheck } from '../catalogue/validate.ts'
 import { GatewayError, toGatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
+import type { Clock } from '../core/clock.ts'
 import type { InboundResponse, InputAnswers, Json, Outcome, OutcomeKind, Principal, Tool } from '../core/model.ts'
 import { scrub, sign } from '../credentials/provider.ts'
-import type { Egress } from '../egress/fetch.ts'
 import type { Meter } from '../meter/meter.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
 import { faultOutcome, resultText, wrongArguments } from './result.ts'
 import type { Route, Snapshot } from './snapshot.ts'
 
 /** What a call needs of the gateway besides the snapshot. */
 export interface CallRoom {
   readonly meter: Meter
-  readonly egress: Egress
+  readonly metrics: Metrics
+  readonly clock: Clock
   readonly load: Load
 }
 
@@ -60,6 +62,7 @@ export async function callTool(
   if (tool === undefined) throw new GatewayError('unknown_tool')
   if (room.load.inFlight >= limits.callsInFlight) throw new GatewayError('overloaded')
 
+  const began = room.clock.monotonic()
   const entry = room.meter.begin(caller, { name: tool.name, target: tool.target.name })
   room.load.inFlight++
   let kind: OutcomeKind = 'failed'
@@ -71,7 +74,7 @@ export async function callTool(
       kind = 'invalid_arguments'
       outcome = wrongArguments(faults)
     } else {
-      outcome = await reach(room, snapshot.route(tool.target), tool, caller, ask, signal)
+      outcome = await reach(snapshot.route(tool.target), tool, caller, ask, signal)
       kind = outcome.ask !== undefined ? 'input_required' : outcome.isError ? 'target_error' : 'ok'
     }
   } catch (error) {
@@ -85,14 +88,14 @@ export async function callTool(
     room.load.inFlight--
     if (outcome !== undefined) text = resultText(outcome)
     entry.end({ outcome: kind, status: outcome?.status, bytesIn: ask.bytesIn, bytesOut: Buffer.byteLength(text) })
+    room.metrics.call(tool.target.name, kind, room.clock.monotonic() - began)
   }
   return { tool, outcome, text, usageId: entry.id }
 }
 
 /** prepare → credential → send → interpret. */
 async function reach(
-  { egress }: CallRoom,
-  { target, adapter, credential }: Route,
+  { target, adapter, credential, egress }: Route,
   tool: Tool,
   caller: Principal,
   ask: CallRequest,
@@ -113,7 +116,9 @@ async function reach(
     ...(ask.onPhase === undefined ? {} : { onProgress: ask.onPhase }),
   })
   const outcome = adapter.interpret(tool.operation, scrub(response, credential), outputCheck(tool))
-  return target.headers.forwardResponse.length === 0 ? outcome : withHeaders(outcome, response, target.headers.forwardResponse)
+  return target.headers.forwardResponse.length === 0
+    ? outcome
+    : withHeaders(outcome, response, target.headers.forwardResponse)
 }
 
 const asObject = (value: Json): { readonly [name: string]: Json } =>

@@ -5,7 +5,8 @@ import type { Outcome } from '../core/model.ts'
 /** The result without `_meta` and its closing brace, which the wire adds: `{"content":[…],"structuredContent":{…}`. */
 export function resultText(outcome: Outcome): string {
   const content = JSON.stringify(outcome.content)
-  const structured = outcome.structured === undefined || outcome.isError ? '' : `,"structuredContent":${outcome.structured}`
+  const structured =
+    outcome.structured === undefined || outcome.isError ? '' : `,"structuredContent":${outcome.structured}`
   return `{"content":${content}${structured}${outcome.isError ? ',"isError":true' : ''}`
 }
 
@@ -16,8 +17,15 @@ export const wrongArguments = (faults: readonly string[]): Outcome =>
   said(`The arguments do not fit the tool’s input schema:\n${faults.map((line) => `- ${line}`).join('\n')}`)
 
 const asResult = new Set([
-  'egress_refused', 'target_unresolved', 'target_unreachable', 'target_tls', 'target_timeout', 'target_broke_off',
-  'target_bad_answer', 'target_redirect', 'request_unbuildable',
+  'egress_refused',
+  'target_unresolved',
+  'target_unreachable',
+  'target_tls',
+  'target_timeout',
+  'target_broke_off',
+  'target_bad_answer',
+  'target_redirect',
+  'request_unbuildable',
 ])
 
 /** A fault on the way to the target is a result that the model may act on; the gateway's own faults are thrown on. */

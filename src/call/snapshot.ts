@@ -2,6 +2,7 @@
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Target } from '../core/model.ts'
 import type { CredentialProvider } from '../credentials/provider.ts'
+import type { Egress } from '../egress/fetch.ts'
 import type { Issue, TargetAdapter } from '../targets/adapter.ts'
 
 /** How a target is called. */
@@ -9,6 +10,8 @@ export interface Route {
   readonly target: Target
   readonly adapter: TargetAdapter
   readonly credential: CredentialProvider | undefined
+  /** The way out that this target’s address was allowed for. */
+  readonly egress: Egress
 }
 
 /** What the operator sees of a target, whether it can be called or not. */
@@ -27,11 +30,16 @@ export interface TargetStatus {
 }
 
 export interface Snapshot {
+  /** Grows with each change that took effect. */
   readonly number: number
+  /** Why the configuration file as it is now is not the one in force. */
+  readonly configError: string | undefined
   readonly serverName: string
   readonly instructions: string | undefined
   /** The catalogue of a view, `''` for the whole. */
   catalogue(view: string): Catalogue | undefined
   route(target: Target): Route
+  /** Names of the views, the whole (`""`) among them. */
+  readonly views: readonly string[]
   readonly targets: readonly TargetStatus[]
 }

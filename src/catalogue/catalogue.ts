@@ -81,10 +81,12 @@ export class Catalogue {
       parts.push(tool.definition)
     }
     const last = this.tools[end - 1]
-    const cursor = last === undefined || end >= this.tools.length ? undefined : Buffer.from(last.name).toString('base64url')
+    const cursor =
+      last === undefined || end >= this.tools.length ? undefined : Buffer.from(last.name).toString('base64url')
     const next = cursor === undefined ? '' : `,"nextCursor":${JSON.stringify(cursor)}`
     const list = Buffer.concat(parts)
-    const ending = (members: string): Listing => toListing(Buffer.concat([list, Buffer.from(`]${next}${members}},"id":`)]))
+    const ending = (members: string): Listing =>
+      toListing(Buffer.concat([list, Buffer.from(`]${next}${members}},"id":`)]))
     return { modern: ending(`,${this.#facts.modern}`), legacy: ending('') }
   }
 }

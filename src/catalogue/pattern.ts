@@ -19,7 +19,9 @@ export interface Selection {
 }
 
 /** Whether an operation is chosen: by any `include` (all when there is none) and no `exclude`. */
-export function toSelector(selection: Selection): (operation: { readonly id: string; readonly label: string }) => boolean {
+export function toSelector(
+  selection: Selection,
+): (operation: { readonly id: string; readonly label: string }) => boolean {
   const include = selection.include.map(toMatcher)
   const exclude = selection.exclude.map(toMatcher)
   const any = (matchers: readonly Matcher[], id: string, label: string): boolean =>

@@ -50,7 +50,10 @@ function checksOf(tool: Tool): Checks {
   ajv ??= makeAjv()
   const definition = JSON.parse(Buffer.from(tool.definition).toString('utf8')) as ToolDefinition
   const { inputSchema, outputSchema } = definition
-  checks = { input: ajv.compile(inputSchema), output: outputSchema === undefined ? undefined : ajv.compile(outputSchema) }
+  checks = {
+    input: ajv.compile(inputSchema),
+    output: outputSchema === undefined ? undefined : ajv.compile(outputSchema),
+  }
   compiled.set(tool.definition, checks)
   if (compiled.size > limits.compiledSchemas) forgetOldest(ajv)
   return checks
@@ -120,7 +123,10 @@ function fits(check: ValidateFunction, value: Json): boolean {
 }
 
 function tokensOf(error: ErrorObject): string[] {
-  const tokens = error.instancePath.split('/').slice(1).map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
+  const tokens = error.instancePath
+    .split('/')
+    .slice(1)
+    .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
   const extra = error.params['additionalProperty'] ?? error.params['unevaluatedProperty']
   return typeof extra === 'string' ? [...tokens, extra] : tokens
 }
@@ -132,7 +138,11 @@ function removeAt(root: Json, tokens: readonly string[], round: number): void {
   for (const token of path.slice(0, -1)) {
     const parent = parents.at(-1)
     if (typeof parent !== 'object' || parent === null) return
-    const child = Array.isArray(parent) ? parent[Number(token)] : Object.hasOwn(parent, token) ? parent[token] : undefined
+    const child = Array.isArray(parent)
+      ? parent[Number(token)]
+      : Object.hasOwn(parent, token)
+        ? parent[token]
+        : undefined
     if (child === undefined) return
     parents.push(child)
   }

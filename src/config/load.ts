@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { ZodError } from 'zod'
 import { GatewayError } from '../core/errors.ts'
+import { versionOf } from '../core/hash.ts'
 import { limits } from '../core/limits.ts'
 import { Secret } from '../core/secret.ts'
 import type { CredentialProvider } from '../credentials/provider.ts'
@@ -17,20 +18,31 @@ export interface Settings extends Config {
   readonly file: string
   readonly providers: ReadonlyMap<string, CredentialProvider>
   readonly adminToken: Secret | undefined
+  /** Changes when any of the secrets does, so that a rotated file takes effect on reload. */
+  readonly secretsVersion: string
 }
 
 const bad = (words: string, cause?: unknown): GatewayError => new GatewayError('bad_config', { words, cause })
 
-/** Throws `bad_config` naming the path in the file. A named file must exist; without one, the default may be absent. */
-export function loadSettings(named?: string): Settings {
+/**
+ * Throws `bad_config` naming the path in the file. A named file must exist; without one, the default may be absent. With
+ * `secrets: 'left'` none is looked up: enough to import, not to call.
+ */
+export function loadSettings(named?: string, secrets: 'found' | 'left' = 'found'): Settings {
   const file = resolve(named ?? defaultConfigFile)
   const config = existsSync(file) || named !== undefined ? parseConfig(file) : configSchema.parse({})
   const base = dirname(file)
   checkNames(config)
-  const secret = (ref: SecretRef, path: string): Secret => resolveSecret(ref, base, path)
+  const texts: Buffer[] = []
+  const secret = (ref: SecretRef, path: string): Secret => {
+    const text = secrets === 'found' ? readSecret(ref, base, path) : '-'
+    texts.push(Buffer.from(`${text}\0`))
+    return new Secret(text)
+  }
   const providers = new Map(
     Object.entries(config.credentials).map(([name, entry]) => [name, provider(entry, `credentials.${name}`, secret)]),
   )
+  const adminToken = config.admin.token === undefined ? undefined : secret(config.admin.token, 'admin.token')
   return {
     ...config,
     file,
@@ -43,7 +55,8 @@ export function loadSettings(named?: string): Settings {
       ]),
     ),
     providers,
-    adminToken: config.admin.token === undefined ? undefined : secret(config.admin.token, 'admin.token'),
+    adminToken,
+    secretsVersion: versionOf(texts),
   }
 }
 
@@ -60,7 +73,10 @@ function parseConfig(file: string): Config {
     value = JSON.parse(bytes.toString('utf8'))
   } catch (cause) {
     const where = cause instanceof Error ? (/\(line \d+ column \d+\)/.exec(cause.message)?.[0] ?? '') : ''
-    throw bad(`The configuration is not JSON ${where}; comments and trailing commas are not JSON.`.replace(' ;', ';'), cause)
+    throw bad(
+      `The configuration is not JSON ${where}; comments and trailing commas are not JSON.`.replace(' ;', ';'),
+      cause,
+    )
   }
   const parsed = configSchema.safeParse(value)
   if (!parsed.success) throw bad(`The configuration is wrong:\n${faults(parsed.error)}`)
@@ -81,22 +97,23 @@ function checkNames(config: Config): void {
   }
 }
 
-function resolveSecret(ref: SecretRef, base: string, path: string): Secret {
+function readSecret(ref: SecretRef, base: string, path: string): string {
   if ('env' in ref) {
     const value = process.env[ref.env]
     if (value === undefined || value === '') throw bad(`${path}: the environment variable ${ref.env} is not set.`)
-    return new Secret(value)
+    return value
   }
   let text: string
   try {
     const bytes = readFileSync(resolve(base, ref.file))
-    if (bytes.byteLength > limits.secretBytes) throw bad(`${path}: the secret’s file is larger than ${limits.secretBytes} bytes.`)
+    if (bytes.byteLength > limits.secretBytes)
+      throw bad(`${path}: the secret’s file is larger than ${limits.secretBytes} bytes.`)
     text = bytes.toString('utf8').trim()
   } catch (cause) {
     throw cause instanceof GatewayError ? cause : bad(`${path}: the file ${ref.file} cannot be read.`, cause)
   }
   if (text === '') throw bad(`${path}: the file ${ref.file} is empty.`)
-  return new Secret(text)
+  return text
 }
 
 function provider(

@@ -21,20 +21,34 @@ const port = z.int().min(0).max(65_535)
 const headerName = z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/, 'must be a header name')
 
 /** Connection headers, and those that carry credentials, are not the operator's to set or forward. */
-const ownHeader = /^(?:host|connection|content-length|transfer-encoding|te|trailer|upgrade|keep-alive|expect|authorization|cookie|proxy-.*)$/i
+const ownHeader =
+  /^(?:host|connection|content-length|transfer-encoding|te|trailer|upgrade|keep-alive|expect|authorization|cookie|proxy-.*)$/i
 const freeHeader = headerName.refine((name) => !ownHeader.test(name), 'this header is the gateway’s own')
 
 const httpUrl = z.string().refine((text) => {
   if (!URL.canParse(text)) return false
   const url = new URL(text)
-  return (url.protocol === 'https:' || url.protocol === 'http:') && url.username === '' && url.hash === '' && url.search === ''
+  return (
+    (url.protocol === 'https:' || url.protocol === 'http:') &&
+    url.username === '' &&
+    url.hash === '' &&
+    url.search === ''
+  )
 }, 'must be an absolute http(s) URL without user, query and fragment')
 
 const apiKeyCredential = z.strictObject({
   type: z.literal('apiKey'),
   in: z.enum(['header', 'query', 'cookie']),
-  name: z.string().min(1).max(128).regex(/^[!-~]+$/, 'must be visible ASCII'),
-  prefix: z.string().regex(/^[!-~]{1,64}$/, 'must be visible ASCII').optional().describe('For example `Bearer`.'),
+  name: z
+    .string()
+    .min(1)
+    .max(128)
+    .regex(/^[!-~]+$/, 'must be visible ASCII'),
+  prefix: z
+    .string()
+    .regex(/^[!-~]{1,64}$/, 'must be visible ASCII')
+    .optional()
+    .describe('For example `Bearer`.'),
   value: secretRef,
 })
 
@@ -49,7 +63,11 @@ export const targetName = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/, 'must be 1 to 64 letters, digits and hyphens, and begin with no hyphen')
 
 const override = z.strictObject({
-  name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -').optional().describe('The whole tool name.'),
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -')
+    .optional()
+    .describe('The whole tool name.'),
   description: z.string().min(1).max(8_192).optional(),
 })
 
@@ -59,7 +77,10 @@ const target = z.strictObject({
   credential: z.string().min(1).optional().describe('Name of one of `credentials`.'),
   tools: z
     .strictObject({
-      include: z.array(z.string().min(1)).default([]).describe('`METHOD /path` patterns or operation ids; all when empty.'),
+      include: z
+        .array(z.string().min(1))
+        .default([])
+        .describe('`METHOD /path` patterns or operation ids; all when empty.'),
       exclude: z.array(z.string().min(1)).default([]),
       override: z.record(z.string(), override).default({}).describe('By operation id or `METHOD /path`.'),
     })
@@ -67,8 +88,14 @@ const target = z.strictObject({
   headers: z
     .strictObject({
       set: z.record(freeHeader, z.string().regex(/^[\t\x20-\x7e]*$/, 'must be printable ASCII')).default({}),
-      forwardRequest: z.array(freeHeader).default([]).describe('Headers of the caller’s request that go on to the target.'),
-      forwardResponse: z.array(headerName).default([]).describe('Headers of the answer that come back in the result’s `_meta`.'),
+      forwardRequest: z
+        .array(freeHeader)
+        .default([])
+        .describe('Headers of the caller’s request that go on to the target.'),
+      forwardResponse: z
+        .array(headerName)
+        .default([])
+        .describe('Headers of the answer that come back in the result’s `_meta`.'),
     })
     .prefault({}),
   serverVariables: z.record(z.string(), z.string()).default({}),
@@ -83,12 +110,17 @@ export const configSchema = z.strictObject({
   $schema: z.string().optional(),
   name: z.string().min(1).max(128).default('toolgate').describe('`serverInfo.name`.'),
   instructions: z.string().max(8_192).optional().describe('Sent to clients.'),
-  publicUrl: httpUrl.optional().describe('Where clients reach the gateway; `http://127.0.0.1:<port>` by default. Never taken from a request.'),
+  publicUrl: httpUrl
+    .optional()
+    .describe('Where clients reach the gateway; `http://127.0.0.1:<port>` by default. Never taken from a request.'),
   listen: z
     .strictObject({
       host: z.string().min(1).default('127.0.0.1'),
       port: port.default(8080),
-      allowedHosts: z.array(z.string().min(1)).default([]).describe('Further `Host` values that this listener answers to.'),
+      allowedHosts: z
+        .array(z.string().min(1))
+        .default([])
+        .describe('Further `Host` values that this listener answers to.'),
       allowedOrigins: z.array(z.string().min(1)).default([]).describe('Further `Origin` values, for browser clients.'),
     })
     .prefault({}),
@@ -97,7 +129,10 @@ export const configSchema = z.strictObject({
       host: z.string().min(1).default('127.0.0.1'),
       port: port.default(8081),
       token: secretRef.optional().describe('Made in `dataDir/admin-token` when left out.'),
-      tools: z.boolean().default(true).describe('Serve the reading half of the admin API as tools of the target `toolgate`.'),
+      tools: z
+        .boolean()
+        .default(true)
+        .describe('Serve the reading half of the admin API as tools of the target `toolgate`.'),
     })
     .prefault({}),
   dataDir: z.string().min(1).default('.toolgate'),
@@ -132,7 +167,10 @@ export const configSchema = z.strictObject({
   listPageSize: z.int().min(0).max(10_000).default(0).describe('Tools a page of `tools/list`; 0 for all on one page.'),
   metering: z
     .strictObject({
-      currency: z.string().regex(/^[A-Z]{3}$/, 'must be a code of ISO 4217').default('USD'),
+      currency: z
+        .string()
+        .regex(/^[A-Z]{3}$/, 'must be a code of ISO 4217')
+        .default('USD'),
       pricePer1000: z
         .strictObject({ call: price.default('0.005'), search: price.default('0.025'), list: price.default('0.005') })
         .prefault({}),

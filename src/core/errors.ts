@@ -50,6 +50,7 @@ const table = {
   forbidden_origin: { http: 403, rpc: -32600, words: 'This Host or Origin is not allowed here.', retry: false },
   bad_host: { http: 400, rpc: -32600, words: 'The request needs one Host and a path.', retry: false },
   unauthenticated: { http: 401, rpc: -32600, words: 'Send the bearer token that this listener expects.', retry: false },
+  conflict: { http: 409, rpc: -32603, words: 'This is defined elsewhere and cannot be changed here.', retry: false },
   not_found: { http: 404, rpc: -32601, words: 'There is nothing here.', retry: false },
   overloaded: { http: 503, rpc: -32603, words: 'Too many calls are in flight. Try again shortly.', retry: true },
   draining: { http: 503, rpc: -32603, words: 'This gateway is shutting down. Try again.', retry: true },

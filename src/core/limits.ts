@@ -95,7 +95,8 @@ export const limits = {
   // configuration and files
   configBytes: 1 * MiB,
   secretBytes: 64 * KiB,
-  watchDebounceMs: 200,
+  watchDebounceMs: 150,
+  watchSettledMs: 400,
   watchReconcileMs: 30_000,
   adminBodyBytes: 50 * MiB,
   drainMs: 30_000,

@@ -20,7 +20,12 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 /** Logs go to standard error; standard output belongs to results. */
 export function createLog(level: LogLevel): Log {
   const logger = pino(
-    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
     pino.destination({ fd: 2, sync: false, minLength: 0 }),
   )
   const write = (at: 'debug' | 'info' | 'warn' | 'error') => (fields: LogFields, message: string) => {
@@ -42,7 +47,14 @@ export function describe(thrown: unknown, depth = 0): LogFields {
   return {
     ...(typeof code === 'string' ? { code } : {}),
     message: thrown.message.slice(0, 500),
-    ...(thrown instanceof GatewayError ? {} : { stack: thrown.stack?.split('\n').slice(1, 6).map((line) => line.trim()) }),
+    ...(thrown instanceof GatewayError
+      ? {}
+      : {
+          stack: thrown.stack
+            ?.split('\n')
+            .slice(1, 6)
+            .map((line) => line.trim()),
+        }),
     ...(thrown.cause === undefined || depth > 3 ? {} : { cause: describe(thrown.cause, depth + 1) }),
   }
 }

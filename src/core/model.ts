@@ -128,7 +128,9 @@ export interface Outcome {
 
 /** MCP 2026-07-28 `InputRequiredResult`: requests for the client by key, and what the target wants to hear again. */
 export interface InputRequest {
-  readonly requests: { readonly [key: string]: { readonly method: string; readonly params: { readonly [key: string]: Json } } }
+  readonly requests: {
+    readonly [key: string]: { readonly method: string; readonly params: { readonly [key: string]: Json } }
+  }
   readonly state?: string
 }
 
@@ -139,4 +141,11 @@ export interface InputAnswers {
 }
 
 /** How a call ended, for the record. */
-export type OutcomeKind = 'ok' | 'target_error' | 'invalid_arguments' | 'failed' | 'cancelled' | 'input_required' | 'unknown'
+export type OutcomeKind =
+  | 'ok'
+  | 'target_error'
+  | 'invalid_arguments'
+  | 'failed'
+  | 'cancelled'
+  | 'input_required'
+  | 'unknown'

@@ -23,7 +23,10 @@ export class Asks {
   }
 
   /** A fresh id and the answer to come; it fails with `cancelled` on `signal` or after `limits.askMs`. */
-  ask(owner: string, signal: AbortSignal): { id: string; answer: Promise<{ readonly result?: Json; readonly error?: Json }> } {
+  ask(
+    owner: string,
+    signal: AbortSignal,
+  ): { id: string; answer: Promise<{ readonly result?: Json; readonly error?: Json }> } {
     if (this.#open.size >= limits.asksOpen) throw new GatewayError('overloaded')
     const id = randomUUID()
     const answer = new Promise<{ readonly result?: Json; readonly error?: Json }>((resolve, reject) => {

@@ -24,8 +24,7 @@ export function mcpRoutes(context: McpContext): Hono<{ Bindings: HttpBindings }>
   const notes = new SessionNotes()
   const app = new Hono<{ Bindings: HttpBindings }>()
   const route = async (env: HttpBindings, view: string): Promise<Response> => {
-    if (!('req' in env.outgoing)) throw new GatewayError('internal')
-    await answer(context, notes, new Exchange(env.incoming as never, env.outgoing as never, context.clock), view)
+    await answer(context, notes, new Exchange(env.incoming, env.outgoing, context.clock), view)
     return RESPONSE_ALREADY_SENT
   }
   app.all('/mcp', (c) => route(c.env, ''))
@@ -45,13 +44,27 @@ async function answer(context: McpContext, notes: SessionNotes, exchange: Exchan
     const refusal = thrown instanceof Refusal ? thrown : new Refusal(toGatewayError(thrown))
     const error = refusal.error.code === 'internal' ? logged(context, refusal.error, exchange.method) : refusal.error
     const extra: { [name: string]: string } = error.code === 'method_not_allowed' ? { allow: 'POST' } : {}
-    exchange.send(error.http, { ...headers, ...extra, 'content-type': 'application/json' }, errorMessage(refusal.id, error))
+    exchange.send(
+      error.http,
+      { ...headers, ...extra, 'content-type': 'application/json' },
+      errorMessage(refusal.id, error),
+    )
   }
 }
 
-async function dispatch(context: McpContext, notes: SessionNotes, exchange: Exchange, headers: Headers, view: string): Promise<void> {
+async function dispatch(
+  context: McpContext,
+  notes: SessionNotes,
+  exchange: Exchange,
+  headers: Headers,
+  view: string,
+): Promise<void> {
   if (exchange.method === 'OPTIONS' && exchange.header('origin') !== undefined) {
-    exchange.send(204, { ...headers, 'access-control-allow-methods': 'POST, GET, DELETE', 'access-control-allow-headers': allowed })
+    exchange.send(204, {
+      ...headers,
+      'access-control-allow-methods': 'POST, GET, DELETE',
+      'access-control-allow-headers': allowed,
+    })
     return
   }
   const caller = context.authenticate(exchange)
@@ -66,7 +79,8 @@ async function dispatch(context: McpContext, notes: SessionNotes, exchange: Exch
   checkMedia(exchange)
   const body = await exchange.body(limits.requestBodyBytes)
   const message = parseMessage(body)
-  if (isLegacy(exchange, message)) await answerLegacy(context, notes, exchange, headers, view, caller, message, body.byteLength)
+  if (isLegacy(exchange, message))
+    await answerLegacy(context, notes, exchange, headers, view, caller, message, body.byteLength)
   else await answerModern(context, exchange, headers, view, caller, message, body.byteLength)
 }
 

@@ -13,6 +13,13 @@ export interface Events {
   end(): void
 }
 
+/** How often a header was sent, whatever Node made of the repeats. `name` is lower case. */
+export function timesIn(raw: readonly string[], name: string): number {
+  let times = 0
+  for (let index = 0; index < raw.length; index += 2) if (raw[index]?.toLowerCase() === name) times++
+  return times
+}
+
 export class Exchange {
   readonly #incoming: IncomingMessage
   readonly #outgoing: ServerResponse
@@ -35,12 +42,8 @@ export class Exchange {
     return typeof value === 'string' ? value : value?.join(', ')
   }
 
-  /** How often a header was sent, whatever Node made of the repeats. */
   times(name: string): number {
-    const raw = this.#incoming.rawHeaders
-    let times = 0
-    for (let index = 0; index < raw.length; index += 2) if (raw[index]?.toLowerCase() === name) times++
-    return times
+    return timesIn(this.#incoming.rawHeaders, name)
   }
 
   /** Calls `act` when the client goes away before the answer is complete. */
@@ -66,7 +69,8 @@ export class Exchange {
       let bytes = 0
       const done = (error?: GatewayError): void => {
         cancel()
-        if (error === undefined) resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks))
+        if (error === undefined)
+          resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks))
         else {
           incoming.pause()
           reject(error)

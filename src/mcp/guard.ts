@@ -24,7 +24,10 @@ const loopbackName = /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})
 
 export function createGuard(options: GuardOptions): Guard {
   const hosts = new Set(options.hosts.map((host) => host.toLowerCase()))
-  const origins = new Set([...options.origins, ...options.hosts.flatMap((host) => [`http://${host}`, `https://${host}`])])
+  const origins = new Set([
+    ...options.origins,
+    ...options.hosts.flatMap((host) => [`http://${host}`, `https://${host}`]),
+  ])
   return {
     check(request) {
       const host = request.header('host')
@@ -45,4 +48,5 @@ export function hostsOf(host: string, port: number, publicUrl: string): string[]
   return [...new Set([...names.map((name) => `${name}:${port}`), new URL(publicUrl).host])]
 }
 
-export const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)
+export const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)

@@ -8,7 +8,17 @@ import { limits } from '../core/limits.ts'
 import type { InputRequest, Json, Principal } from '../core/model.ts'
 import type { McpContext } from './context.ts'
 import type { Exchange, Headers } from './exchange.ts'
-import { errorMessage, isObject, type Message, notificationMessage, objectParam, param, Refusal, requestMessage, resultMessage } from './message.ts'
+import {
+  errorMessage,
+  isObject,
+  type Message,
+  notificationMessage,
+  objectParam,
+  param,
+  Refusal,
+  requestMessage,
+  resultMessage,
+} from './message.ts'
 import { wantsLevel } from './modern.ts'
 import type { Reply } from './reply.ts'
 import { answerCall, type Asked, capabilityFor, type Era, listTools, readCall } from './tools.ts'
@@ -30,7 +40,8 @@ export class SessionNotes {
 
   end(id: string): void {
     this.#ended.add(id)
-    if (this.#ended.size > limits.sessionsRemembered) for (const first of this.#ended) return void this.#ended.delete(first)
+    if (this.#ended.size > limits.sessionsRemembered)
+      for (const first of this.#ended) return void this.#ended.delete(first)
   }
 
   hasEnded(id: string): boolean {
@@ -39,7 +50,8 @@ export class SessionNotes {
 
   setLevel(id: string, level: string): void {
     this.#levels.set(id, level)
-    if (this.#levels.size > limits.sessionsRemembered) for (const first of this.#levels.keys()) return void this.#levels.delete(first)
+    if (this.#levels.size > limits.sessionsRemembered)
+      for (const first of this.#levels.keys()) return void this.#levels.delete(first)
   }
 
   level(id: string): string | undefined {
@@ -65,7 +77,8 @@ export async function answerLegacy(
       return
     }
     const session = openSession(context, notes, exchange, caller)
-    if (message.kind === 'request') await answerRequest(context, notes, exchange, headers, view, caller, session, message, bytesIn)
+    if (message.kind === 'request')
+      await answerRequest(context, notes, exchange, headers, view, caller, session, message, bytesIn)
     else {
       if (message.kind === 'response') context.asks.answer(message.id, askOwner(session, caller), message)
       exchange.send(202, headers)
@@ -114,7 +127,13 @@ async function answerRequest(
   }
 }
 
-function initialize(context: McpContext, exchange: Exchange, headers: Headers, caller: Principal, message: Request): void {
+function initialize(
+  context: McpContext,
+  exchange: Exchange,
+  headers: Headers,
+  caller: Principal,
+  message: Request,
+): void {
   const asked = param(message.params, 'protocolVersion')
   const version = typeof asked === 'string' && isLegacyVersion(asked) ? asked : legacyVersions[0]
   const declared = objectParam(message.params, 'capabilities') ?? {}
@@ -140,7 +159,12 @@ function openSession(context: McpContext, notes: SessionNotes, exchange: Exchang
   const id = exchange.header('mcp-session-id')
   if (id === undefined) return { id: '', capabilities: [] }
   const opened = id.length <= limits.sessionBytes ? context.seal.open(id, 'session', principalKey(caller)) : undefined
-  if (!isObject(opened) || typeof opened['until'] !== 'number' || opened['until'] < context.clock.now() || notes.hasEnded(id))
+  if (
+    !isObject(opened) ||
+    typeof opened['until'] !== 'number' ||
+    opened['until'] < context.clock.now() ||
+    notes.hasEnded(id)
+  )
     throw new GatewayError('unknown_session')
   const names: Json = opened['capabilities'] ?? []
   return { id, capabilities: Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [] }
@@ -172,7 +196,13 @@ export function openStream(
 }
 
 /** `DELETE`: the session is over in this process, and its token is refused from now on. */
-export function endSession(context: McpContext, notes: SessionNotes, exchange: Exchange, headers: Headers, caller: Principal): void {
+export function endSession(
+  context: McpContext,
+  notes: SessionNotes,
+  exchange: Exchange,
+  headers: Headers,
+  caller: Principal,
+): void {
   const session = openSession(context, notes, exchange, caller)
   if (session.id !== '') notes.end(session.id)
   exchange.send(204, headers)
@@ -216,5 +246,8 @@ async function askClient(
       return [key, isObject(result) ? result : { action: 'cancel' }] as const
     }),
   )
-  return { kind: 'answers', answers: { responses: Object.fromEntries(responses), ...(input.state === undefined ? {} : { state: input.state }) } }
+  return {
+    kind: 'answers',
+    answers: { responses: Object.fromEntries(responses), ...(input.state === undefined ? {} : { state: input.state }) },
+  }
 }

@@ -3,8 +3,27 @@ import { GatewayError } from '../core/errors.ts'
 import type { InputRequest, Json, Principal } from '../core/model.ts'
 import type { McpContext } from './context.ts'
 import type { Exchange, Headers } from './exchange.ts'
-import { isObject, type Message, notificationMessage, objectParam, type Params, param, Refusal, resultMessage } from './message.ts'
-import { answerCall, type Asked, capabilityFor, type Era, listTools, readAnswers, readCall, sealState, type ToolCall } from './tools.ts'
+import {
+  isObject,
+  type Message,
+  notificationMessage,
+  objectParam,
+  type Params,
+  param,
+  Refusal,
+  resultMessage,
+} from './message.ts'
+import {
+  answerCall,
+  type Asked,
+  capabilityFor,
+  type Era,
+  listTools,
+  readAnswers,
+  readCall,
+  sealState,
+  type ToolCall,
+} from './tools.ts'
 import { meta, modernVersion } from './versions.ts'
 
 type Request = Extract<Message, { kind: 'request' }>
@@ -16,7 +35,8 @@ export const listTtlMs = 60_000
 export const listFacts = (name: string, version: string): string =>
   `"resultType":"complete","ttlMs":${listTtlMs},"cacheScope":"private","_meta":{${serverInfo(name, version)}}`
 
-const serverInfo = (name: string, version: string): string => `${JSON.stringify(meta.serverInfo)}:${JSON.stringify({ name, version })}`
+const serverInfo = (name: string, version: string): string =>
+  `${JSON.stringify(meta.serverInfo)}:${JSON.stringify({ name, version })}`
 
 /** Answers one request or notification. Throws `Refusal`. */
 export async function answerModern(
@@ -38,14 +58,25 @@ export async function answerModern(
     switch (message.method) {
       case 'tools/call': {
         const call = readCall(message.id, message.params, view, caller, bytesIn)
-        await answerCall(context, exchange, headers, call, era(context, message.params, capabilities), readAnswers(context, call))
+        await answerCall(
+          context,
+          exchange,
+          headers,
+          call,
+          era(context, message.params, capabilities),
+          readAnswers(context, call),
+        )
         return
       }
       case 'tools/list':
         listTools(context, exchange, headers, view, true, message.id, message.params)
         return
       case 'server/discover':
-        exchange.send(200, { ...headers, 'content-type': 'application/json' }, resultMessage(message.id, discover(context)))
+        exchange.send(
+          200,
+          { ...headers, 'content-type': 'application/json' },
+          resultMessage(message.id, discover(context)),
+        )
         return
       default:
         listen(context, exchange, headers, view, message)
@@ -60,15 +91,19 @@ const methods = new Set(['tools/call', 'tools/list', 'server/discover', 'subscri
 /** The checks of the transport, in the order that the specification’s errors want; gives the declared capabilities. */
 function checkRequest(exchange: Exchange, message: Request): { readonly [name: string]: Json } {
   const header = exchange.header('mcp-protocol-version')
-  if (header === undefined) throw new GatewayError('header_mismatch', { words: 'The header MCP-Protocol-Version is missing.' })
+  if (header === undefined)
+    throw new GatewayError('header_mismatch', { words: 'The header MCP-Protocol-Version is missing.' })
   const declared = objectParam(message.params, '_meta')
   const version = declared?.[meta.version]
   const capabilities = declared?.[meta.capabilities]
   if (typeof version !== 'string' || !isObject(capabilities))
     throw new GatewayError('invalid_params', { words: `\`_meta\` must have ${meta.version} and ${meta.capabilities}.` })
-  if (header !== version) throw new GatewayError('header_mismatch', { words: 'MCP-Protocol-Version and `_meta` differ.' })
+  if (header !== version)
+    throw new GatewayError('header_mismatch', { words: 'MCP-Protocol-Version and `_meta` differ.' })
   if (version !== modernVersion)
-    throw new GatewayError('unsupported_version', { data: { supported: [modernVersion], requested: version.slice(0, 64) } })
+    throw new GatewayError('unsupported_version', {
+      data: { supported: [modernVersion], requested: version.slice(0, 64) },
+    })
   if (exchange.header('mcp-method') !== message.method)
     throw new GatewayError('header_mismatch', { words: 'The header Mcp-Method is missing or is not the method.' })
   if (!methods.has(message.method)) throw new GatewayError('unknown_method')
@@ -123,7 +158,9 @@ function inputRequired(
   call: ToolCall,
   capabilities: { readonly [name: string]: Json },
 ): Asked {
-  const asked = Object.entries(input.requests).filter(([, { method }]) => Object.hasOwn(capabilities, capabilityFor.get(method) ?? ''))
+  const asked = Object.entries(input.requests).filter(([, { method }]) =>
+    Object.hasOwn(capabilities, capabilityFor.get(method) ?? ''),
+  )
   if (asked.length === 0) {
     const needed = Object.values(input.requests).map(({ method }) => [capabilityFor.get(method) ?? method, {}])
     throw new GatewayError('missing_capability', { data: { requiredCapabilities: Object.fromEntries(needed) as Json } })

@@ -24,7 +24,9 @@ export function createSeal(key: Secret): Seal {
   return {
     close(value, purpose, owner) {
       const nonce = randomBytes(nonceBytes)
-      const cipher = createCipheriv(algorithm, bytes(), nonce, { authTagLength: tagBytes }).setAAD(bound(purpose, owner))
+      const cipher = createCipheriv(algorithm, bytes(), nonce, { authTagLength: tagBytes }).setAAD(
+        bound(purpose, owner),
+      )
       const sealed = Buffer.concat([cipher.update(JSON.stringify(value), 'utf8'), cipher.final()])
       return Buffer.concat([nonce, sealed, cipher.getAuthTag()]).toString('base64url')
     },

@@ -8,7 +8,16 @@ import { limits } from '../core/limits.ts'
 import type { InputAnswers, InputRequest, Json, Principal } from '../core/model.ts'
 import type { McpContext } from './context.ts'
 import type { Exchange, Headers } from './exchange.ts'
-import { errorMessage, type Id, isObject, notificationMessage, objectParam, type Params, param, resultMessage } from './message.ts'
+import {
+  errorMessage,
+  type Id,
+  isObject,
+  notificationMessage,
+  objectParam,
+  type Params,
+  param,
+  resultMessage,
+} from './message.ts'
 import { Reply } from './reply.ts'
 
 /** What a revision makes of a call. */
@@ -24,7 +33,9 @@ export interface Era {
   readonly ask: (input: InputRequest, call: ToolCall, reply: Reply, signal: AbortSignal) => Promise<Asked>
 }
 
-export type Asked = { readonly kind: 'answers'; readonly answers: InputAnswers } | { readonly kind: 'result'; readonly text: string }
+export type Asked =
+  | { readonly kind: 'answers'; readonly answers: InputAnswers }
+  | { readonly kind: 'result'; readonly text: string }
 
 export interface ToolCall {
   readonly id: Id
@@ -53,7 +64,12 @@ export function listTools(
   const gzip = /\bgzip\b/.test(exchange.header('accept-encoding') ?? '')
   exchange.send(
     200,
-    { ...headers, 'content-type': 'application/json', vary: 'accept-encoding', ...(gzip ? { 'content-encoding': 'gzip' } : {}) },
+    {
+      ...headers,
+      'content-type': 'application/json',
+      vary: 'accept-encoding',
+      ...(gzip ? { 'content-encoding': 'gzip' } : {}),
+    },
     ...chunks(modern ? page.modern : page.legacy, `${JSON.stringify(id)}}`, gzip),
   )
 }
@@ -61,7 +77,8 @@ export function listTools(
 /** Reads `params` of `tools/call`. Throws `invalid_params`. */
 export function readCall(id: Id, params: Params, view: string, caller: Principal, bytesIn: number): ToolCall {
   const name = param(params, 'name')
-  if (typeof name !== 'string') throw new GatewayError('invalid_params', { words: 'tools/call needs `name`, a string.' })
+  if (typeof name !== 'string')
+    throw new GatewayError('invalid_params', { words: 'tools/call needs `name`, a string.' })
   if (name.length === 0 || name.length > limits.toolNameBytes) throw new GatewayError('unknown_tool')
   return { id, name, arguments: param(params, 'arguments') ?? {}, params, view, caller, bytesIn }
 }
@@ -131,7 +148,12 @@ function complete({ text, outcome }: CallAnswer, era: Era): string {
 }
 
 /** Principal, tool and outcome with the caller's trace (W3C Trace Context); never an argument. */
-function logCall(context: McpContext, call: ToolCall, exchange: Exchange, { outcome, usageId, tool }: CallAnswer): void {
+function logCall(
+  context: McpContext,
+  call: ToolCall,
+  exchange: Exchange,
+  { outcome, usageId, tool }: CallAnswer,
+): void {
   context.log.debug(
     {
       requestId: usageId,
@@ -217,7 +239,10 @@ export function readAnswers(context: McpContext, call: ToolCall): InputAnswers |
   const responses = param(call.params, 'inputResponses')
   const sealed = param(call.params, 'requestState')
   if (responses === undefined && sealed === undefined) return undefined
-  const bad = (): GatewayError => new GatewayError('invalid_params', { words: 'The request state is not one that was given for this call, or it has expired.' })
+  const bad = (): GatewayError =>
+    new GatewayError('invalid_params', {
+      words: 'The request state is not one that was given for this call, or it has expired.',
+    })
   let state: string | undefined
   if (sealed !== undefined) {
     if (typeof sealed !== 'string' || sealed.length > limits.requestStateBytes) throw bad()

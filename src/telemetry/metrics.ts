@@ -21,7 +21,12 @@ export function createMetrics(gauges: Gauges): Metrics {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
-  const calls = new Counter({ name: 'toolgate_calls_total', help: 'Tool calls by target and outcome.', labelNames: ['target', 'outcome'], registers })
+  const calls = new Counter({
+    name: 'toolgate_calls_total',
+    help: 'Tool calls by target and outcome.',
+    labelNames: ['target', 'outcome'],
+    registers,
+  })
   const seconds = new Histogram({
     name: 'toolgate_call_duration_seconds',
     help: 'Time from taking a call to recording its end.',

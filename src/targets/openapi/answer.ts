@@ -47,7 +47,10 @@ function refusal(response: InboundResponse): string {
 /** The body as text, if it is any: by its media type, or by its bytes where none is named. */
 function asText(response: InboundResponse, type: string): string | undefined {
   const textual =
-    type === '' || type.startsWith('text/') || isJsonType(type) || /[/+](?:xml|javascript|yaml|x-ndjson|graphql|x-www-form-urlencoded|jwt|sql|toml|csv)$/.test(type)
+    type === '' ||
+    type.startsWith('text/') ||
+    isJsonType(type) ||
+    /[/+](?:xml|javascript|yaml|x-ndjson|graphql|x-www-form-urlencoded|jwt|sql|toml|csv)$/.test(type)
   if (!textual) return undefined
   const charset = /charset="?([\w-]+)/i.exec(response.headers.get('content-type') ?? '')?.[1] ?? 'utf-8'
   try {
@@ -84,5 +87,8 @@ function conforming(text: string, output: OutputCheck): { text: string; flag?: J
     return { text: '{}', flag: 'The answer is not a JSON object, though its description says so.' }
   const { value: fit, whole } = output.conform(value)
   if (whole) return { text }
-  return { text: JSON.stringify(fit), flag: 'Members that contradict the description are left out here; the text has them.' }
+  return {
+    text: JSON.stringify(fit),
+    flag: 'Members that contradict the description are left out here; the text has them.',
+  }
 }

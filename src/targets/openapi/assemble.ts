@@ -100,7 +100,9 @@ export class Assembler {
 
 /** Beside a spelled-out definition only prose may stand twice: the words at the reference win. */
 const disjoint = (target: Schema, beside: Schema): boolean =>
-  Object.keys(beside).every((keyword) => keyword === 'description' || keyword === 'deprecated' || target[keyword] === undefined)
+  Object.keys(beside).every(
+    (keyword) => keyword === 'description' || keyword === 'deprecated' || target[keyword] === undefined,
+  )
 
 function usesOf(schema: Schema): Map<string, number> {
   const uses = new Map<string, number>()

@@ -54,7 +54,10 @@ export interface Binding {
   /** Where the description sends this operation, when that is not the target’s own server. */
   readonly server?: { readonly origin: string; readonly basePath: string }
   /** Shown key → key on the wire, and the schema that tells where it applies. */
-  readonly renames?: { readonly keys: { readonly [shown: string]: string }; readonly schema: { readonly [keyword: string]: unknown } }
+  readonly renames?: {
+    readonly keys: { readonly [shown: string]: string }
+    readonly schema: { readonly [keyword: string]: unknown }
+  }
 }
 
 /** The one argument that is the request body. */

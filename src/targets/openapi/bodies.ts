@@ -57,7 +57,11 @@ export function formBody(values: Members, fields: { readonly [name: string]: Fie
 }
 
 /** RFC 7578, with names and file names escaped as browsers do (WHATWG HTML, multipart/form-data encoding). */
-function multipartBody(values: Members, contentType: string, fields: { readonly [name: string]: FieldBinding }): EncodedBody {
+function multipartBody(
+  values: Members,
+  contentType: string,
+  fields: { readonly [name: string]: FieldBinding },
+): EncodedBody {
   const boundary = `toolgate-${randomUUID()}`
   const chunks: Buffer[] = []
   for (const [name, value] of values) {
@@ -73,28 +77,32 @@ function multipartBody(values: Members, contentType: string, fields: { readonly 
 const jsonField = (field: FieldBinding): boolean =>
   field.contentType !== undefined && isJsonType(essence(field.contentType))
 
-const escapeName = (name: string): string =>
-  name.replaceAll('"', '%22').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
+const escapeName = (name: string): string => name.replaceAll('"', '%22').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
 
 function part(name: string, value: Json, field: FieldBinding): Buffer[] {
   const disposition = `Content-Disposition: form-data; name="${escapeName(name)}"`
   const declared = field.contentType?.split(',', 1)[0]?.trim()
   const file = asFile(value)
   if (file !== undefined) {
-    const type = file.contentType ?? (declared === undefined || declared.includes('*') ? 'application/octet-stream' : declared)
+    const type =
+      file.contentType ?? (declared === undefined || declared.includes('*') ? 'application/octet-stream' : declared)
     if (!/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?: *; *[\w!#$&^.+-]+=[\w!#$&^.+"-]+)*$/.test(type))
       throw unbuildable(`The content type of the file \`${name}\` is not a media type.`)
     const head = `${disposition}; filename="${escapeName(file.filename ?? name)}"\r\nContent-Type: ${type}\r\n\r\n`
     return [Buffer.from(head), fromBase64(file.data, name)]
   }
   const structured = typeof value === 'object' || jsonField(field)
-  const type = declared !== undefined && !declared.includes('*') ? declared : structured ? 'application/json' : undefined
+  const type =
+    declared !== undefined && !declared.includes('*') ? declared : structured ? 'application/json' : undefined
   const head = type === undefined ? disposition : `${disposition}\r\nContent-Type: ${type}`
   return [Buffer.from(`${head}\r\n\r\n${structured ? JSON.stringify(value) : scalar(value)}`)]
 }
 
-function asFile(value: Json): { data: Json; filename: string | undefined; contentType: string | undefined } | undefined {
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || !Object.hasOwn(value, 'data')) return undefined
+function asFile(
+  value: Json,
+): { data: Json; filename: string | undefined; contentType: string | undefined } | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || !Object.hasOwn(value, 'data'))
+    return undefined
   const { data, filename, contentType, ...others } = value
   if (data === undefined || Object.keys(others).length > 0) return undefined
   return {

@@ -45,12 +45,16 @@ export function requestBody(operation: Node, pointer: string, context: BodyConte
   const type = chooseType(Object.keys(content))
   if (type === undefined) return undefined
   const media = nodeAt(content, type) ?? {}
-  const schema = media['schema'] ?? (nodeAt(media, 'itemSchema') === undefined ? {} : { type: 'array', items: media['itemSchema'] })
+  const schema =
+    media['schema'] ?? (nodeAt(media, 'itemSchema') === undefined ? {} : { type: 'array', items: media['itemSchema'] })
   const described = prose(found.node['description'], limits.propertyDescriptionChars)
   const body = build(type, schema, nodeAt(media, 'encoding') ?? {}, at(place, 'content', type, 'schema'), context)
   return {
     ...body,
-    schema: described === undefined || body.schema['description'] !== undefined ? body.schema : { ...body.schema, description: described },
+    schema:
+      described === undefined || body.schema['description'] !== undefined
+        ? body.schema
+        : { ...body.schema, description: described },
     required: found.node['required'] === true,
   }
 }
@@ -113,14 +117,25 @@ function kindOf(type: string): BodyKind {
   return type.startsWith('text/') ? 'text' : 'binary'
 }
 
-function build(type: string, schema: unknown, encoding: Node, pointer: string, context: BodyContext): Omit<Body, 'required'> {
+function build(
+  type: string,
+  schema: unknown,
+  encoding: Node,
+  pointer: string,
+  context: BodyContext,
+): Omit<Body, 'required'> {
   const plain = essence(type)
   const kind = kindOf(plain)
   const wildcard = plain.includes('*')
-  const contentType = wildcard ? (isBinary(schema, context) ? 'application/octet-stream' : 'application/json') : type.trim()
+  const contentType = wildcard
+    ? isBinary(schema, context)
+      ? 'application/octet-stream'
+      : 'application/json'
+    : type.trim()
   if (kind === 'binary' || contentType === 'application/octet-stream')
     return { schema: base64(contentType), binding: { kind: 'binary', contentType } }
-  if (kind === 'text' || kind === 'xml') return { schema: textSchema(schema, pointer, context), binding: { kind: 'text', contentType } }
+  if (kind === 'text' || kind === 'xml')
+    return { schema: textSchema(schema, pointer, context), binding: { kind: 'text', contentType } }
   const converted = context.schemas.convert(schema, 'input', pointer)
   if (kind === 'json') return { schema: converted, binding: { kind, contentType } }
   const fields = fieldBindings(encoding)
@@ -155,7 +170,8 @@ function fieldBindings(encoding: Node): { [name: string]: FieldBinding } {
   for (const [name, entry] of Object.entries(encoding)) {
     if (!isNode(entry)) continue
     const contentType = textAt(entry, 'contentType')
-    const styled = entry['style'] !== undefined || entry['explode'] !== undefined || entry['allowReserved'] !== undefined
+    const styled =
+      entry['style'] !== undefined || entry['explode'] !== undefined || entry['allowReserved'] !== undefined
     fields[name] = {
       ...(contentType === undefined ? {} : { contentType }),
       ...(styled ? styleOf(entry, 'query', '3.1') : {}),

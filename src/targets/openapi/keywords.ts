@@ -9,7 +9,9 @@ const jsonTypes = new Set(['string', 'number', 'integer', 'boolean', 'array', 'o
 /** The valid JSON types that `type` names, whether it is a string, an array or nonsense. */
 export function typesOf(type: unknown): string[] {
   const named = (Array.isArray(type) ? type : [type]).filter((name): name is string => typeof name === 'string')
-  const valid = named.map((name) => (jsonTypes.has(name) ? name : name.toLowerCase())).filter((name) => jsonTypes.has(name))
+  const valid = named
+    .map((name) => (jsonTypes.has(name) ? name : name.toLowerCase()))
+    .filter((name) => jsonTypes.has(name))
   return [...new Set(valid)]
 }
 
@@ -67,7 +69,12 @@ export function plainKeywords(source: { readonly [key: string]: unknown }, into:
 }
 
 /** A boolean up to OpenAPI 3.0 (JSON Schema draft 4), a number from 3.1 on. */
-function exclusive(source: { readonly [key: string]: unknown }, into: Schema, keyword: string, inclusive: string): void {
+function exclusive(
+  source: { readonly [key: string]: unknown },
+  into: Schema,
+  keyword: string,
+  inclusive: string,
+): void {
   const value = source[keyword]
   if (value === true || value === 'true') {
     if (into[inclusive] === undefined) return

@@ -66,7 +66,9 @@ class Reader {
   read(): Operation[] {
     const places = this.#places()
     if (places.length > limits.documentOperations)
-      throw new GatewayError('over_limit', { words: `The description has more than ${limits.documentOperations} operations.` })
+      throw new GatewayError('over_limit', {
+        words: `The description has more than ${limits.documentOperations} operations.`,
+      })
     const ids = uniqueIds(places, (place, message) => this.#issue('warning', 'operation_id', place.pointer, message))
     const operations: Operation[] = []
     places.forEach((place, index) => {
@@ -90,12 +92,18 @@ class Reader {
     for (const [path, entry] of Object.entries(nodeAt(this.#document.root, 'paths') ?? {})) {
       const pointer = at('/paths', path)
       if (!path.startsWith('/')) {
-        if (!path.startsWith('x-')) this.#issue('warning', 'invalid_path', pointer, 'A path starts with a slash; this one is left out.')
+        if (!path.startsWith('x-'))
+          this.#issue('warning', 'invalid_path', pointer, 'A path starts with a slash; this one is left out.')
         continue
       }
       const found = this.#refs.follow(entry)
       if (!found.ok) {
-        this.#issue('error', `${found.reason}_ref`, pointer, `The operations of ${path} are left out: their reference is ${found.reason}.`)
+        this.#issue(
+          'error',
+          `${found.reason}_ref`,
+          pointer,
+          `The operations of ${path} are left out: their reference is ${found.reason}.`,
+        )
         continue
       }
       if (!isNode(found.node)) continue
@@ -135,7 +143,13 @@ class Reader {
     )
     const body = this.#body(operation, pointer, raw, warn)
     const path = template(place.path, raw, warn, pointer)
-    const context = { dialect: this.#document.dialect, schemas: this.#schemas, keys: this.#keys, options: this.#options, warn }
+    const context = {
+      dialect: this.#document.dialect,
+      schemas: this.#schemas,
+      keys: this.#keys,
+      options: this.#options,
+      warn,
+    }
     const args = toArguments(path.parameters, body !== undefined, context)
     const input = this.#input.assemble(inputSchema(args, body))
     const output = outputSchema(operation, this.#refs, this.#schemas, this.#output, pointer, warn)
@@ -157,14 +171,25 @@ class Reader {
     const context = { dialect: this.#document.dialect, refs: this.#refs, schemas: this.#schemas, warn }
     if (this.#document.dialect !== '2.0') return requestBody(operation, pointer, context)
     const own = listAt(operation, 'consumes')
-    const consumes = (own.length > 0 ? own : listAt(this.#document.root, 'consumes')).filter((type) => typeof type === 'string')
+    const consumes = (own.length > 0 ? own : listAt(this.#document.root, 'consumes')).filter(
+      (type) => typeof type === 'string',
+    )
     return swaggerBody(raw, consumes, context)
   }
 
-  #binding(place: Place, parts: readonly string[], args: readonly Argument[], body: Body | undefined, input: Schema): Binding {
+  #binding(
+    place: Place,
+    parts: readonly string[],
+    args: readonly Argument[],
+    body: Body | undefined,
+    input: Schema,
+  ): Binding {
     const own = firstServer(place.operation, this.#options) ?? firstServer(place.item, this.#options)
-    const server = this.#options.server === undefined && own !== undefined && !sameServer(own, this.server) ? own : undefined
-    const byName = new Map(args.filter(({ binding }) => binding.in === 'path').map(({ binding }) => [binding.name, binding.argument]))
+    const server =
+      this.#options.server === undefined && own !== undefined && !sameServer(own, this.server) ? own : undefined
+    const byName = new Map(
+      args.filter(({ binding }) => binding.in === 'path').map(({ binding }) => [binding.name, binding.argument]),
+    )
     const renames = this.#keys.renamesIn(input)
     return {
       method: place.method,

@@ -25,8 +25,22 @@ export interface RawParameter {
 
 /** Headers that the description may not set (OAS 3.1.1 §4.8.12.1), and those that belong to the connection. */
 const reservedHeaders = new Set([
-  'accept', 'content-type', 'authorization', 'cookie', 'host', 'content-length', 'transfer-encoding', 'connection',
-  'keep-alive', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'upgrade', 'expect', 'accept-encoding',
+  'accept',
+  'content-type',
+  'authorization',
+  'cookie',
+  'host',
+  'content-length',
+  'transfer-encoding',
+  'connection',
+  'keep-alive',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'upgrade',
+  'expect',
+  'accept-encoding',
 ])
 
 /** The path's and the operation's parameters; the operation's win by name and place. */
@@ -44,7 +58,11 @@ export function rawParameters(
       const name = textAt(node, 'name')
       const where = textAt(node, 'in')
       if (node === undefined || name === undefined || where === undefined)
-        warn('invalid_parameter', place, 'A parameter without a name and a place, or behind a broken reference, is left out.')
+        warn(
+          'invalid_parameter',
+          place,
+          'A parameter without a name and a place, or behind a broken reference, is left out.',
+        )
       else found.set(`${where} ${name}`, { node, name, in: where, pointer: place })
     })
   }
@@ -88,7 +106,11 @@ function usable(parameter: RawParameter, { options, warn }: ParameterContext): b
   if (parameter.in !== 'header') return true
   if (reservedHeaders.has(name) || !/^[\w!#$%&'*+.^`|~-]+$/.test(name)) {
     if (name !== 'accept' && name !== 'content-type')
-      warn('reserved_header', parameter.pointer, 'This header is the gateway’s own or not a header name; it is left out.')
+      warn(
+        'reserved_header',
+        parameter.pointer,
+        'This header is the gateway’s own or not a header name; it is left out.',
+      )
     return false
   }
   return true
@@ -132,7 +154,16 @@ function swaggerSchema(node: Node): Node {
   return isNode(schema) && keywords['type'] === undefined ? schema : keywords
 }
 
-const styles = new Set<string>(['matrix', 'label', 'simple', 'form', 'spaceDelimited', 'pipeDelimited', 'deepObject', 'cookie'])
+const styles = new Set<string>([
+  'matrix',
+  'label',
+  'simple',
+  'form',
+  'spaceDelimited',
+  'pipeDelimited',
+  'deepObject',
+  'cookie',
+])
 
 const isStyle = (style: string): style is Style => styles.has(style)
 

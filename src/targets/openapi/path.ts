@@ -38,10 +38,13 @@ function checkSegments(parts: readonly string[]): void {
   if (pathOnly.startsWith('//') || pathOnly.includes('\\'))
     throw new GatewayError('bad_description', { words: 'its path would name another host.' })
   for (const segment of pathOnly.split('/')) {
-    if (/^(?:\.|%2e){1,2}$/i.test(segment)) throw new GatewayError('bad_description', { words: 'its path has a dot segment.' })
+    if (/^(?:\.|%2e){1,2}$/i.test(segment))
+      throw new GatewayError('bad_description', { words: 'its path has a dot segment.' })
   }
 }
 
 /** RFC 3986 §3.3: what a path may not hold as it is gets encoded; triples that are there stay. */
 const encodeLiteral = (text: string): string =>
-  text.toWellFormed().replace(/%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]/gu, (char) => encodeURIComponent(char))
+  text
+    .toWellFormed()
+    .replace(/%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]/gu, (char) => encodeURIComponent(char))

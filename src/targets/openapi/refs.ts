@@ -71,7 +71,16 @@ const decoded = (token: string): string => {
   }
 }
 
-const annotations = new Set(['$ref', 'description', 'summary', 'title', 'deprecated', 'example', 'examples', '$comment'])
+const annotations = new Set([
+  '$ref',
+  'description',
+  'summary',
+  'title',
+  'deprecated',
+  'example',
+  'examples',
+  '$comment',
+])
 
 const hasConstraint = (node: unknown): boolean =>
   isNode(node) && Object.keys(node).some((key) => !annotations.has(key) && !key.startsWith('x-'))

@@ -6,7 +6,10 @@ import { isNode, type Node, nodeAt, textAt } from './tree.ts'
 type Renames = NonNullable<Binding['renames']>
 
 /** The arguments with the keys of the wire in the body; top-level names are the parameters' own affair. */
-export function writeBack(args: { readonly [name: string]: Json }, renames: Renames): { readonly [name: string]: Json } {
+export function writeBack(
+  args: { readonly [name: string]: Json },
+  renames: Renames,
+): { readonly [name: string]: Json } {
   const root: Node = renames.schema
   const out: { [name: string]: Json } = {}
   for (const [name, value] of Object.entries(args)) {
@@ -29,7 +32,9 @@ function rewrite(value: Json, schemas: readonly Node[], renames: Renames, root: 
       const property = nodeAt(nodeAt(schema, 'properties'), key)
       return property === undefined ? [] : [property]
     })
-    const others = spread.flatMap((schema) => (isNode(schema['additionalProperties']) ? [schema['additionalProperties']] : []))
+    const others = spread.flatMap((schema) =>
+      isNode(schema['additionalProperties']) ? [schema['additionalProperties']] : [],
+    )
     const wire = declared.length > 0 && Object.hasOwn(renames.keys, key) ? renames.keys[key] : undefined
     out[wire ?? key] = rewrite(item, declared.length > 0 ? declared : others, renames, root, depth + 1)
   }

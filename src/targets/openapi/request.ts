@@ -71,13 +71,15 @@ function pathText(parameter: ParameterBinding, value: Json): string {
     parameter.content === undefined
       ? pathStyle(parameter.name, value, parameter.style, parameter.explode, encode)
       : encode(contentText(parameter.content, value))
-  if (text === '') throw unbuildable(`The argument \`${parameter.argument}\` is part of the path and must not be empty.`)
+  if (text === '')
+    throw unbuildable(`The argument \`${parameter.argument}\` is part of the path and must not be empty.`)
   return text
 }
 
 function queryPairs(parameter: ParameterBinding, value: Json): readonly (readonly [string, string])[] {
   const encodeValue = parameter.reserved === true ? encodeReserved : encode
-  if (parameter.content !== undefined) return [[encode(parameter.name), encodeValue(contentText(parameter.content, value))]]
+  if (parameter.content !== undefined)
+    return [[encode(parameter.name), encodeValue(contentText(parameter.content, value))]]
   return queryStyle(parameter.name, value, parameter.style, parameter.explode, encodeValue, encode)
 }
 
@@ -103,7 +105,8 @@ function headerText(parameter: ParameterBinding, value: Json): string {
 
 function cookiePairs(parameter: ParameterBinding, value: Json): readonly (readonly [string, string])[] {
   const encodeValue = parameter.style === 'cookie' ? encodeCookie : encode
-  if (parameter.content !== undefined) return [[encode(parameter.name), encodeValue(contentText(parameter.content, value))]]
+  if (parameter.content !== undefined)
+    return [[encode(parameter.name), encodeValue(contentText(parameter.content, value))]]
   return queryStyle(parameter.name, value, parameter.style, parameter.explode, encodeValue, encode)
 }
 
@@ -125,6 +128,7 @@ function buildUrl(
   }
   const all = mark < 0 || mark === path.length - 1 ? query : [path.slice(mark + 1), ...query]
   const url = `${server.origin}${server.basePath}${pathOnly}${all.length === 0 ? '' : `?${all.join('&')}`}`
-  if (url.length > limits.urlBytes) throw unbuildable(`The request’s URL would be longer than ${limits.urlBytes} bytes.`)
+  if (url.length > limits.urlBytes)
+    throw unbuildable(`The request’s URL would be longer than ${limits.urlBytes} bytes.`)
   return url
 }

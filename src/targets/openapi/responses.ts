@@ -26,7 +26,9 @@ export function acceptOf(operation: Node, { root, dialect }: Document, refs: Ref
     dialect === '2.0'
       ? (own.length > 0 ? own : listAt(root, 'produces')).filter((type) => typeof type === 'string')
       : successes(operation, refs).flatMap(({ node }) => Object.keys(nodeAt(node, 'content') ?? {}))
-  const valid = [...new Set(types.map((type) => type.trim()))].filter((type) => /^[\w!#$&^.+*-]+\/[\w!#$&^.+*;= -]+$/.test(type))
+  const valid = [...new Set(types.map((type) => type.trim()))].filter((type) =>
+    /^[\w!#$&^.+*-]+\/[\w!#$&^.+*;= -]+$/.test(type),
+  )
   const json = valid.filter((type) => isJsonType(essence(type)))
   const listed = [...json, ...valid.filter((type) => !json.includes(type) && type !== '*/*')].slice(0, 5)
   return listed.length === 0 ? 'application/json, */*;q=0.8' : `${listed.join(', ')}, */*;q=0.5`
@@ -56,11 +58,13 @@ export function outputSchema(
     if (type !== undefined) shapes.push({ schema, pointer: at(place, 'content', type, 'schema') })
   }
   const [first] = shapes
-  if (first === undefined || shapes.some(({ schema }) => JSON.stringify(schema) !== JSON.stringify(first.schema))) return undefined
+  if (first === undefined || shapes.some(({ schema }) => JSON.stringify(schema) !== JSON.stringify(first.schema)))
+    return undefined
   const converted = schemas.spelled(schemas.convert(first.schema, 'output', first.pointer), 'output')
   if (converted['type'] !== 'object' || !isNode(converted['properties'])) return undefined
   const { required: _required, oneOf: _oneOf, anyOf: _anyOf, allOf: _allOf, not: _not, ...root } = converted
-  if (converted['oneOf'] !== undefined || converted['anyOf'] !== undefined || converted['allOf'] !== undefined) return undefined
+  if (converted['oneOf'] !== undefined || converted['anyOf'] !== undefined || converted['allOf'] !== undefined)
+    return undefined
   const assembled = assembler.assemble(root)
   if (JSON.stringify(assembled).length > limits.outputSchemaChars) {
     warn('output_too_large', first.pointer, 'The answer’s schema is too large to be of use to a model; none is given.')
@@ -68,4 +72,3 @@ export function outputSchema(
   }
   return assembled
 }
-

@@ -58,7 +58,8 @@ function readResource(resource: Node | undefined): Content | undefined {
 /** The client's answers, as base64url of JSON, and the state that the target gave with its question. */
 export function addAnswers(headers: Map<string, string>, answers: InputAnswers): void {
   headers.set('toolgate-input-responses', Buffer.from(JSON.stringify(answers.responses)).toString('base64url'))
-  if (answers.state !== undefined) headers.set('toolgate-request-state', Buffer.from(answers.state).toString('base64url'))
+  if (answers.state !== undefined)
+    headers.set('toolgate-request-state', Buffer.from(answers.state).toString('base64url'))
 }
 
 const askable = new Set(['elicitation/create', 'sampling/createMessage', 'roots/list'])

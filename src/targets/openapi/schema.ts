@@ -93,7 +93,8 @@ export class Schemas {
     const modern = this.#dialect === '3.1' || this.#dialect === '3.2'
     const { $ref: _ref, $dynamicRef: _dynamic, ...rest } = schema
     const beside = modern ? this.#keywords(rest, direction, pointer, depth) : proseOf(rest)
-    if (rest['nullable'] === true && target['$ref'] !== undefined) return { anyOf: [target, { type: 'null' }], ...beside }
+    if (rest['nullable'] === true && target['$ref'] !== undefined)
+      return { anyOf: [target, { type: 'null' }], ...beside }
     return { ...target, ...beside }
   }
 
@@ -107,7 +108,11 @@ export class Schemas {
     this.#values(source, types, nullable, out)
     plainKeywords(source, out)
     if (source['pattern'] !== undefined && out['pattern'] === undefined)
-      this.#warn('pattern_dropped', at(pointer, 'pattern'), 'The pattern is not an ECMA-262 expression and is left out.')
+      this.#warn(
+        'pattern_dropped',
+        at(pointer, 'pattern'),
+        'The pattern is not an ECMA-262 expression and is left out.',
+      )
     if (types.includes('object') || (types.length === 0 && isNode(source['properties'])))
       this.#object(source, out, direction, pointer, depth)
     if (types.includes('array')) this.#array(source, out, direction, pointer, depth)
@@ -211,12 +216,17 @@ export class Schemas {
     const converted = branches
       .map((branch, index) => this.convert(branch, direction, at(pointer, 'allOf', index), depth + 1))
       // Closed branches of one conjunction exclude each other's members: no value would ever fit.
-      .map((branch) => (branches.length > 1 || out['properties'] !== undefined ? this.#opened(branch, direction) : branch))
+      .map((branch) =>
+        branches.length > 1 || out['properties'] !== undefined ? this.#opened(branch, direction) : branch,
+      )
       .filter((branch) => Object.keys(branch).length > 0)
     if (converted.length === 0) return out
-    if (converted.length === 1 && converted[0]?.['$ref'] !== undefined && onlyProse(out)) return { ...converted[0], ...out }
+    if (converted.length === 1 && converted[0]?.['$ref'] !== undefined && onlyProse(out))
+      return { ...converted[0], ...out }
     const parts = [out, ...converted.map((branch) => this.#spelled(branch, direction))]
-    const merged = parts.every((part) => part !== undefined) ? mergeAll(parts.filter((part) => part !== undefined)) : undefined
+    const merged = parts.every((part) => part !== undefined)
+      ? mergeAll(parts.filter((part) => part !== undefined))
+      : undefined
     return merged ?? { ...out, allOf: converted }
   }
 
@@ -259,7 +269,10 @@ export class Schemas {
     const known = this.#names.get(pointer)
     if (known !== undefined) return known
     const last = pointer.slice(pointer.lastIndexOf('/') + 1)
-    const wish = decodeSafe(last).replace(/[^A-Za-z0-9_.-]+/g, '_').slice(0, 64) || 'schema'
+    const wish =
+      decodeSafe(last)
+        .replace(/[^A-Za-z0-9_.-]+/g, '_')
+        .slice(0, 64) || 'schema'
     const name = this.#owners.has(wish) ? `${wish.slice(0, 55)}_${shortHash(pointer)}` : wish
     this.#owners.set(name, pointer)
     this.#names.set(pointer, name)
@@ -273,7 +286,16 @@ const brokenRef = {
   ring: 'The reference leads only to itself.',
 } as const
 
-const modernApplicators = ['not', 'if', 'then', 'else', 'contains', 'propertyNames', 'unevaluatedItems', 'unevaluatedProperties']
+const modernApplicators = [
+  'not',
+  'if',
+  'then',
+  'else',
+  'contains',
+  'propertyNames',
+  'unevaluatedItems',
+  'unevaluatedProperties',
+]
 
 const decodeSafe = (token: string): string => {
   try {

@@ -22,7 +22,9 @@ export function toServer(url: string): Server | undefined {
 export function documentServer(root: Node, dialect: Dialect, options: ImportOptions): Server | undefined {
   if (options.server !== undefined) return toServer(options.server)
   if (dialect === '2.0') return swaggerServer(root, options.documentUrl)
-  return firstServer(root, options) ?? (options.documentUrl === undefined ? undefined : resolved('/', options.documentUrl))
+  return (
+    firstServer(root, options) ?? (options.documentUrl === undefined ? undefined : resolved('/', options.documentUrl))
+  )
 }
 
 /** The first server that an object's own `servers` names. */

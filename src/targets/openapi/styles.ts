@@ -7,12 +7,17 @@ export type Pair = readonly [name: string, value: string]
 
 /** A scalar as the wire has it; what has structure, where no style reaches it, as JSON. */
 export const scalar = (value: Json): string =>
-  typeof value === 'string' ? value : typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value)
+  typeof value === 'string'
+    ? value
+    : typeof value === 'object' && value !== null
+      ? JSON.stringify(value)
+      : String(value)
 
 /** Undefined in RFC 6570 §2.3 terms: left out of any list. */
 const present = (value: Json | undefined): value is Exclude<Json, null> => value !== null && value !== undefined
 
-const items = (value: readonly Json[], encode: Encode): string[] => value.filter(present).map((item) => encode(scalar(item)))
+const items = (value: readonly Json[], encode: Encode): string[] =>
+  value.filter(present).map((item) => encode(scalar(item)))
 
 const members = (value: { readonly [key: string]: Json }, encode: Encode): Pair[] =>
   Object.entries(value)
@@ -67,7 +72,14 @@ function matrix(name: string, value: Json, explode: boolean, encode: Encode): st
 }
 
 /** `form`, the delimited styles and `deepObject`, as encoded name–value pairs. An undefined value gives none. */
-export function queryStyle(name: string, value: Json, style: Style, explode: boolean, encode: Encode, encodeName: Encode): Pair[] {
+export function queryStyle(
+  name: string,
+  value: Json,
+  style: Style,
+  explode: boolean,
+  encode: Encode,
+  encodeName: Encode,
+): Pair[] {
   if (!present(value)) return []
   const key = encodeName(name)
   if (style === 'deepObject' && typeof value === 'object') return deep(key, value, encode, encodeName)

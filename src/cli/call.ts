@@ -1,0 +1,64 @@
+/** `toolgate call`: one tool call on the running gateway, over MCP, by the official client. */
+import { readFileSync } from 'node:fs'
+import { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
+import { CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js'
+import { loadSettings } from '../config/load.ts'
+import { GatewayError } from '../core/errors.ts'
+import { version } from './program.ts'
+
+export interface CallOptions {
+  readonly config?: string
+  readonly args?: string
+  readonly url?: string
+  readonly json?: boolean
+}
+
+export async function call(tool: string, options: CallOptions): Promise<void> {
+  const args = options.args === undefined ? {} : parseArguments(options.args)
+  const url = new URL(options.url ?? endpoint(options.config))
+  const client = new Client({ name: 'toolgate-cli', version: version() })
+  const transport = new StreamableHTTPClientTransport(url)
+  try {
+    await client.connect(transport as Transport)
+  } catch (cause) {
+    throw new GatewayError('target_unreachable', { words: `No gateway answers at ${url.href}. Is it running?`, cause })
+  }
+  try {
+    const result = await client.request(
+      { method: 'tools/call', params: { name: tool, arguments: args } },
+      CallToolResultSchema,
+    )
+    if (options.json === true) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`)
+    else
+      for (const block of result.content)
+        process.stdout.write(block.type === 'text' ? `${block.text}\n` : `[${block.type}] ${JSON.stringify(block)}\n`)
+    if (result.isError === true) process.exitCode = 1
+  } catch (cause) {
+    throw new GatewayError('target_bad_answer', {
+      words: cause instanceof Error ? cause.message : String(cause),
+      cause,
+    })
+  } finally {
+    await client.close()
+  }
+}
+
+function endpoint(config: string | undefined): string {
+  const { publicUrl, listen } = loadSettings(config, 'left')
+  return `${publicUrl ?? `http://${listen.host}:${listen.port}`}/mcp`
+}
+
+function parseArguments(text: string): { [name: string]: unknown } {
+  const wrong = (cause?: unknown): GatewayError =>
+    new GatewayError('invalid_params', { words: '--args wants a JSON object, or @FILE with one.', cause })
+  let value: unknown
+  try {
+    value = JSON.parse(text.startsWith('@') ? readFileSync(text.slice(1), 'utf8') : text)
+  } catch (cause) {
+    throw wrong(cause)
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong()
+  return { ...value }
+}

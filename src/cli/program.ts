@@ -1,0 +1,84 @@
+/** The command line: one command a file, each loaded when it is asked for. */
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError, Option } from 'commander'
+import { GatewayError } from '../core/errors.ts'
+
+/** The version in `package.json`, which lies beside `src` and beside `dist`. */
+export const version = (): string => {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}
+
+const configOption = (): Option =>
+  new Option('--config <file>', 'the configuration (default: gateway.config.json here, if there is one)')
+
+function program(): Command {
+  const root = new Command('toolgate')
+    .description('A self-hosted MCP gateway: APIs you have, as tools that agents call.')
+    .version(version())
+    .exitOverride()
+  const command = (name: string, about: string, example: string): Command =>
+    root.command(name).description(about).addOption(configOption()).addHelpText('after', `\nExample:\n  $ ${example}`)
+
+  command('serve', 'run the gateway', 'toolgate serve --port 8080')
+    .option('--port <n>', 'port of the public listener, in place of the configuration’s')
+    .action(async (options) => (await import('./serve.ts')).serve(options))
+  command('check', 'import descriptions without serving them', 'toolgate check specs/petstore.yaml --json')
+    .argument('[files...]', 'descriptions; the configured targets when none is named')
+    .option('--json', 'one JSON object a document, a line each')
+    .action(async (files, options) => (await import('./check.ts')).check(files, options))
+  command(
+    'add',
+    'check a description and register it',
+    'toolgate add petstore.yaml --server https://petstore.example.com/v2',
+  )
+    .argument('<file-or-url>', 'an OpenAPI description')
+    .option('--name <name>', 'the target’s name (default: made of the file’s)')
+    .option('--credential <name>', 'one of the configuration’s credentials')
+    .option('--server <url>', 'in place of the servers that the description names')
+    .action(async (source, options) => (await import('./add.ts')).add(source, options))
+  command('tools', 'list the tools of the configured targets', 'toolgate tools --target petstore')
+    .option('--target <name>', 'only this target’s')
+    .option('--json', 'MCP tool definitions')
+    .action(async (options) => (await import('./tools.ts')).tools(options))
+  command(
+    'call',
+    'call a tool of the running gateway, as an MCP client',
+    `toolgate call toolgate___get_usage --args '{"by":"target"}'`,
+  )
+    .argument('<tool>', 'the tool’s name')
+    .option('--args <json>', 'arguments as JSON, or @FILE')
+    .option('--url <url>', 'the MCP endpoint (default: the configuration’s)')
+    .option('--json', 'the whole result as JSON')
+    .action(async (tool, options) => (await import('./call.ts')).call(tool, options))
+  command(
+    'usage',
+    'show invocations and what they cost',
+    'toolgate usage --from 2026-11-01 --by target,day --format csv',
+  )
+    .option('--from <date>', 'YYYY-MM-DD or RFC 3339; the first of this month when left out')
+    .option('--to <date>', 'a date includes its day; now when left out')
+    .option('--by <what>', 'target, tool, principal, day; several with commas', '')
+    .addOption(new Option('--format <format>', 'how to print').choices(['table', 'json', 'csv']).default('table'))
+    .action(async (options) => (await import('./usage.ts')).usage(options))
+  root
+    .command('schema', { hidden: true })
+    .description('print the JSON Schema of the configuration')
+    .action(async () => (await import('./schema.ts')).schema())
+  return root
+}
+
+/** Runs the command. Exit status 0, 1 when it failed, 2 when the words were wrong. */
+export async function run(argv: readonly string[]): Promise<void> {
+  try {
+    await program().parseAsync([...argv])
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : 2
+      return
+    }
+    if (error instanceof GatewayError && error.code !== 'internal') process.stderr.write(`toolgate: ${error.message}\n`)
+    else process.stderr.write(`toolgate: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+    process.exitCode = error instanceof GatewayError && error.code === 'invalid_params' ? 2 : 1
+  }
+}

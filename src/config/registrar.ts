@@ -1,0 +1,98 @@
+/** Registers and removes dropped targets: a description that imports is put into the folder, then taken into force. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { GatewayError } from '../core/errors.ts'
+import { limits } from '../core/limits.ts'
+import type { Egress } from '../egress/fetch.ts'
+import { removeFile, replaceFile } from '../store/files.ts'
+import type { Importer } from './importer.ts'
+import type { ImportReply } from './import-job.ts'
+import type { Settings } from './load.ts'
+import { type ManagedTarget, writeManaged } from './managed.ts'
+import { targetName } from './schema.ts'
+import { nameOfFile, ownTarget, specFiles } from './sources.ts'
+
+export interface RegistrarRoom {
+  settings(): Settings
+  readonly importer: Importer
+  egress(): Egress
+}
+
+export type Description = Uint8Array | { readonly url: string }
+
+/** Checks a description and puts it into the folder. Gives what was imported. */
+export async function putTarget(
+  room: RegistrarRoom,
+  name: string,
+  description: Description,
+  options: ManagedTarget,
+): Promise<ImportReply> {
+  const settings = room.settings()
+  checkFree(settings, name)
+  if (options.credential !== undefined && !settings.providers.has(options.credential))
+    throw new GatewayError('bad_config', { words: 'There is no credential of this name in the configuration.' })
+  const url = description instanceof Uint8Array ? undefined : description.url
+  const bytes = description instanceof Uint8Array ? description : await fetchDescription(room.egress(), description.url)
+  const reply = await room.importer.run({
+    target: name,
+    kind: 'openapi',
+    bytes,
+    options: {
+      ...(options.server === undefined ? {} : { server: options.server }),
+      ...(url === undefined ? {} : { documentUrl: url }),
+    },
+    include: [],
+    exclude: [],
+    override: new Map(),
+  })
+  if (reply.server === undefined)
+    throw new GatewayError('bad_description', { words: 'The description names no server; give one.' })
+  room.egress().check(reply.server)
+  // A server that was found relative to where the description came from is kept: the file alone no longer tells.
+  const server = options.server ?? (url === undefined ? undefined : reply.server)
+  await writeManaged(settings.dataDir, name, { ...options, ...(server === undefined ? {} : { server }) })
+  const json = /^\s*[{[]/.test(Buffer.from(bytes.subarray(0, 64)).toString('utf8'))
+  await replaceFile(join(settings.specs, `${name}.${json ? 'json' : 'yaml'}`), bytes, 0o644)
+  for (const path of filesOf(settings, name)) if (path.endsWith('.json') !== json) await removeFile(path)
+  return reply
+}
+
+/** Takes a dropped description away. Throws `not_found`, or `conflict` for a target of the configuration. */
+export async function removeTarget(room: RegistrarRoom, name: string): Promise<void> {
+  const settings = room.settings()
+  const files = filesOf(settings, name)
+  checkFree(settings, name)
+  if (files.length === 0) throw new GatewayError('not_found')
+  for (const path of files) await removeFile(path)
+  await writeManaged(settings.dataDir, name, undefined)
+}
+
+const filesOf = (settings: Settings, name: string): string[] =>
+  specFiles(settings.specs).filter((path) => nameOfFile(path) === name && existsSync(path))
+
+function checkFree(settings: Settings, name: string): void {
+  if (!targetName.safeParse(name).success)
+    throw new GatewayError('invalid_params', { words: 'A target’s name is 1 to 64 letters, digits and hyphens.' })
+  if (settings.targets[name]?.openapi !== undefined || (name === ownTarget && settings.admin.tools))
+    throw new GatewayError('conflict', { words: 'This target is defined by the configuration; change it there.' })
+}
+
+/** The bytes of a description by URL: https or an allowed address, one answer, no redirect, bounded. */
+export async function fetchDescription(egress: Egress, url: string): Promise<Uint8Array> {
+  const from = egress.check(url)
+  const response = await egress.channel(from.origin).send(
+    {
+      method: 'GET',
+      url: from.href,
+      headers: new Map([['accept', 'application/json, application/yaml, */*;q=0.5']]),
+    },
+    { timeoutMs: limits.targetTimeoutMs, bodyBytes: limits.documentBytes, repeatable: true },
+  )
+  if (response.status !== 200)
+    throw new GatewayError('bad_description', {
+      words: `The description’s address answered ${response.status}, not 200.`,
+    })
+  if (response.cut)
+    throw new GatewayError('over_limit', { words: `The description is larger than ${limits.documentBytes} bytes.` })
+  return response.body
+}

@@ -1,0 +1,144 @@
+/** Keeps what is in force in step with the files: something changed → wait until it is whole → build aside → swap. */
+import { watch } from 'chokidar'
+import type { Snapshot } from '../call/snapshot.ts'
+import { type Clock, sleep } from '../core/clock.ts'
+import { toGatewayError } from '../core/errors.ts'
+import { limits } from '../core/limits.ts'
+import type { Log } from '../core/log.ts'
+import type { Egress } from '../egress/fetch.ts'
+import { loadSettings, type Settings } from './load.ts'
+import { readManaged } from './managed.ts'
+import type { SnapshotBuilder } from './snapshots.ts'
+import { isSettled, specFiles } from './sources.ts'
+
+export interface ReloadOptions {
+  readonly settings: Settings
+  readonly configFile: string | undefined
+  readonly builder: SnapshotBuilder
+  /** A way out for an allow list; the one before is closed once calls on it are over. */
+  readonly openEgress: (allow: readonly string[]) => Egress
+  readonly clock: Clock
+  readonly log: Log
+  /** A snapshot took effect; `before` is none for the first. */
+  readonly onSwap: (now: Snapshot, before: Snapshot | undefined) => void
+}
+
+export class Reloader {
+  readonly #options: ReloadOptions
+  #settings: Settings
+  #egress: Egress
+  #snapshot: Snapshot | undefined
+  #configError: string | undefined
+  #running: Promise<void> = Promise.resolve()
+  #cancelNext: () => void = () => undefined
+  #stop: () => Promise<void> = () => Promise.resolve()
+
+  constructor(options: ReloadOptions) {
+    this.#options = options
+    this.#settings = options.settings
+    this.#egress = options.openEgress(options.settings.egress.allow)
+  }
+
+  get settings(): Settings {
+    return this.#settings
+  }
+
+  get egress(): Egress {
+    return this.#egress
+  }
+
+  /** Builds the first snapshot and begins to watch. */
+  async start(): Promise<void> {
+    await this.reload()
+    const { clock } = this.#options
+    const paths = [this.#settings.specs, this.#settings.file]
+    const watcher = watch(paths, { ignoreInitial: true, depth: 1, persistent: false })
+    watcher.on('all', () => this.#soon(limits.watchDebounceMs))
+    watcher.on('error', (error) =>
+      this.#options.log.warn({ error }, 'watching files failed; they are looked at from time to time'),
+    )
+    const stopPolling = clock.every(limits.watchReconcileMs, () => this.#soon(0))
+    this.#stop = async () => {
+      stopPolling()
+      this.#cancelNext()
+      await watcher.close()
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#stop()
+    await this.#running
+    await this.#egress.close()
+  }
+
+  /** Builds and swaps now, after what is under way. Never rejects: what fails is logged and the old stays. */
+  reload(): Promise<void> {
+    this.#running = this.#running
+      .then(() => this.#rebuild())
+      .catch((error: unknown) => {
+        this.#options.log.error({ error }, 'reload failed; what was in force stays')
+      })
+    return this.#running
+  }
+
+  #soon(ms: number): void {
+    this.#cancelNext()
+    this.#cancelNext = this.#options.clock.after(ms, () => void this.#whenSettled())
+  }
+
+  /** A file that was touched a moment ago may be half-written: it is given time until it is left alone. */
+  async #whenSettled(): Promise<void> {
+    const { clock } = this.#options
+    const unsettled = [this.#settings.file, ...specFiles(this.#settings.specs)].some(
+      (path) => !isSettled(path, clock.now(), limits.watchSettledMs),
+    )
+    if (unsettled) this.#soon(limits.watchDebounceMs)
+    else await this.reload()
+  }
+
+  async #rebuild(): Promise<void> {
+    const { builder, log, onSwap, configFile } = this.#options
+    try {
+      const next = this.#snapshot === undefined ? this.#settings : loadSettings(configFile)
+      this.#configError = undefined
+      this.#use(next)
+    } catch (thrown) {
+      const { message } = toGatewayError(thrown)
+      if (message !== this.#configError)
+        log.error({ error: thrown }, 'the configuration is wrong; the one in force stays')
+      this.#configError = message
+    }
+    const before = this.#snapshot
+    const now = await builder.build(
+      this.#settings,
+      readManaged(this.#settings.dataDir),
+      this.#egress,
+      this.#configError,
+    )
+    if (now === before) return
+    this.#snapshot = now
+    for (const target of now.targets) this.#tell(target.name, target.status, target.reasons, before)
+    log.info(
+      { snapshot: now.number, targets: now.targets.length, tools: now.catalogue('')?.tools.length },
+      'snapshot in force',
+    )
+    onSwap(now, before)
+  }
+
+  #use(next: Settings): void {
+    if (JSON.stringify(next.egress.allow) !== JSON.stringify(this.#settings.egress.allow)) {
+      const old = this.#egress
+      this.#egress = this.#options.openEgress(next.egress.allow)
+      // Calls that began on the old snapshot still go out through it.
+      void sleep(this.#options.clock, limits.targetTimeoutMsMax).then(() => old.close())
+    }
+    this.#settings = next
+  }
+
+  #tell(name: string, status: string, reasons: readonly string[], before: Snapshot | undefined): void {
+    if (status !== 'FAILED') return
+    const known = before?.targets.find((target) => target.name === name)
+    if (known === undefined || JSON.stringify(known.reasons) !== JSON.stringify(reasons))
+      this.#options.log.warn({ target: name, reasons }, 'a target cannot be served as its file has it')
+  }
+}

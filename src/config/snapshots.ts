@@ -1,0 +1,227 @@
+/**
+ * Builds what is in force: every source imported aside, checked, then swapped in as one immutable snapshot. A bad
+ * description never displaces a good one; a source that did not change is not imported again.
+ */
+import { Catalogue, bindTools } from '../catalogue/catalogue.ts'
+import { toMatcher } from '../catalogue/pattern.ts'
+import type { ToolSet } from '../catalogue/tools.ts'
+import type { Route, Snapshot, TargetStatus } from '../call/snapshot.ts'
+import { GatewayError, toGatewayError } from '../core/errors.ts'
+import { versionOf } from '../core/hash.ts'
+import type { Target, Tool } from '../core/model.ts'
+import type { CredentialProvider } from '../credentials/provider.ts'
+import type { Egress } from '../egress/fetch.ts'
+import { adapters } from '../registry.ts'
+import type { Issue } from '../targets/adapter.ts'
+import { toServer } from '../targets/openapi/servers.ts'
+import type { Importer } from './importer.ts'
+import type { Settings } from './load.ts'
+import type { Managed } from './managed.ts'
+import { findSources, readSource, type Source } from './sources.ts'
+
+/** How our own admin API is reached as a target. */
+export interface OwnTarget {
+  readonly server: string
+  readonly credential: CredentialProvider
+  readonly egress: Egress
+}
+
+export interface BuildRoom {
+  readonly importer: Importer
+  readonly own: OwnTarget | undefined
+  /** JSON members of a list result that 2026-07-28 wants. */
+  readonly listFacts: (serverName: string) => string
+}
+
+interface Good {
+  readonly route: Route
+  readonly tools: ToolSet
+  readonly version: string
+  readonly server: string
+  readonly issues: readonly Issue[]
+}
+
+interface Memory {
+  /** What the last attempt was made of. */
+  readonly key: string
+  readonly failure: string | undefined
+  readonly good: Good | undefined
+}
+
+export class SnapshotBuilder {
+  readonly #room: BuildRoom
+  readonly #memory = new Map<string, Memory>()
+  #number = 0
+  #last: { readonly key: string; readonly snapshot: Snapshot } | undefined
+
+  constructor(room: BuildRoom) {
+    this.#room = room
+  }
+
+  /** The snapshot of these settings and of what the folder holds now; the last one itself when nothing differs. */
+  async build(
+    settings: Settings,
+    managed: Managed,
+    egress: Egress,
+    configError: string | undefined,
+  ): Promise<Snapshot> {
+    const sources = findSources(settings, managed)
+    const statuses: TargetStatus[] = []
+    const goods: Good[] = []
+    for (const source of sources) {
+      const memory = await this.#load(source, settings, source.own ? (this.#room.own?.egress ?? egress) : egress)
+      statuses.push(statusOf(source, memory))
+      if (memory.good !== undefined) goods.push(memory.good)
+    }
+    const names = new Set(sources.map(({ name }) => name))
+    for (const name of this.#memory.keys()) if (!names.has(name)) this.#memory.delete(name)
+    return this.#assemble(settings, statuses, goods, configError)
+  }
+
+  async #load(source: Source, settings: Settings, egress: Egress): Promise<Memory> {
+    if (source.problem !== undefined) return { key: '', failure: source.problem, good: undefined }
+    const before = this.#memory.get(source.name)
+    let key = ''
+    try {
+      const bytes = readSource(source.path)
+      key = versionOf([
+        bytes,
+        Buffer.from(JSON.stringify([source, settings.egress.allow, settings.credentials, settings.secretsVersion])),
+      ])
+      if (before?.key === key) return before
+      const good = await this.#import(source, bytes, settings, egress)
+      return this.#remember(source.name, { key, failure: undefined, good })
+    } catch (thrown) {
+      const error = toGatewayError(thrown)
+      if (error.code === 'internal') throw error
+      return this.#remember(source.name, { key, failure: error.message, good: before?.good })
+    }
+  }
+
+  #remember(name: string, memory: Memory): Memory {
+    this.#memory.set(name, memory)
+    return memory
+  }
+
+  async #import(source: Source, bytes: Uint8Array, settings: Settings, egress: Egress): Promise<Good> {
+    const { config, name } = source
+    const own = source.own ? this.#room.own : undefined
+    const credential = own?.credential ?? this.#credential(source, settings)
+    const server = own?.server ?? config.server
+    const reply = await this.#room.importer.run({
+      target: name,
+      kind: 'openapi',
+      bytes,
+      options: {
+        ...(server === undefined ? {} : { server }),
+        serverVariables: new Map(Object.entries(config.serverVariables)),
+        ...(credential === undefined ? {} : { credentialPlace: { ...credential.place } }),
+      },
+      include: config.tools.include,
+      exclude: config.tools.exclude,
+      override: new Map(Object.entries(config.tools.override)) as never,
+    })
+    const place = reply.server === undefined ? undefined : toServer(reply.server)
+    if (place === undefined)
+      throw new GatewayError('bad_description', {
+        words: `The description names no server. Set targets.${name}.server.`,
+      })
+    egress.check(`${place.origin}${place.basePath}`)
+    const target: Target = {
+      name,
+      kind: 'openapi',
+      ...place,
+      timeoutMs: config.timeoutMs,
+      headers: {
+        set: new Map(Object.entries(config.headers.set).map(([header, value]) => [header.toLowerCase(), value])),
+        forwardRequest: config.headers.forwardRequest.map((header) => header.toLowerCase()),
+        forwardResponse: config.headers.forwardResponse.map((header) => header.toLowerCase()),
+      },
+    }
+    return {
+      route: { target, adapter: adapters.openapi, credential, egress },
+      tools: reply.tools,
+      version: versionOf([reply.tools.bytes]),
+      server: `${place.origin}${place.basePath}`,
+      issues: reply.issues,
+    }
+  }
+
+  #credential(source: Source, settings: Settings): CredentialProvider | undefined {
+    const name = source.config.credential
+    if (name === undefined) return undefined
+    const provider = settings.providers.get(name)
+    if (provider === undefined)
+      throw new GatewayError('bad_config', { words: `There is no credential called ${name}.` })
+    return provider
+  }
+
+  #assemble(
+    settings: Settings,
+    statuses: readonly TargetStatus[],
+    goods: readonly Good[],
+    configError: string | undefined,
+  ): Snapshot {
+    const key = JSON.stringify([
+      statuses,
+      configError,
+      settings.name,
+      settings.instructions,
+      settings.views,
+      settings.listPageSize,
+      settings.targets,
+      settings.credentials,
+      settings.egress,
+      settings.secretsVersion,
+    ])
+    if (this.#last?.key === key) return this.#last.snapshot
+    const routes = new Map(goods.map(({ route }) => [route.target, route]))
+    const tools = goods.flatMap(({ route, tools: set }) => bindTools(route.target, set))
+    const facts = { modern: this.#room.listFacts(settings.name) }
+    const views = new Map([['', new Catalogue(tools, facts, settings.listPageSize)]])
+    for (const [name, view] of Object.entries(settings.views))
+      views.set(name, new Catalogue(inView(tools, view), facts, settings.listPageSize))
+    const snapshot: Snapshot = {
+      number: ++this.#number,
+      serverName: settings.name,
+      instructions: settings.instructions,
+      configError,
+      catalogue: (view) => views.get(view),
+      route(target) {
+        const route = routes.get(target)
+        if (route === undefined) throw new GatewayError('internal', { cause: new Error(`no route for ${target.name}`) })
+        return route
+      },
+      views: [...views.keys()],
+      targets: statuses,
+    }
+    this.#last = { key, snapshot }
+    return snapshot
+  }
+}
+
+/** The tools of a view: those of its targets, and those that a pattern names. */
+function inView(
+  tools: readonly Tool[],
+  view: { readonly targets: readonly string[]; readonly tools: readonly string[] },
+): Tool[] {
+  const matchers = view.tools.map(toMatcher)
+  return tools.filter(
+    (tool) => view.targets.includes(tool.target.name) || matchers.some((matches) => matches(tool.name)),
+  )
+}
+
+function statusOf(source: Source, { failure, good }: Memory): TargetStatus {
+  const kept = failure !== undefined && good !== undefined ? ['The version before it keeps serving.'] : []
+  return {
+    name: source.name,
+    kind: good?.route.target.kind ?? 'openapi',
+    status: failure === undefined ? 'READY' : 'FAILED',
+    reasons: failure === undefined ? [] : [failure, ...kept],
+    toolCount: good?.tools.entries.length ?? 0,
+    version: good?.version ?? '',
+    server: good?.server ?? '',
+    source: source.path,
+    issues: good?.issues ?? [],
+  }
+}
