@@ -1,7 +1,4 @@
-/** The `toolgate` command. */
-import { enableCompileCache } from 'node:module'
+/** The `toolgate` command, once Node is new enough (`bin/toolgate.mjs`). */
+import { run } from './cli/program.ts'
 
-enableCompileCache()
-
-const { run } = await import('./cli/program.ts')
 await run(process.argv)

@@ -2,6 +2,7 @@
 import { checkArguments, outputCheck } from '../catalogue/validate.ts'
 import { GatewayError, toGatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
+import type { CancelSignal } from '../core/cancel.ts'
 import type { Clock } from '../core/clock.ts'
 import type { InboundResponse, InputAnswers, Json, Outcome, OutcomeKind, Principal, Tool } from '../core/model.ts'
 import { scrub, sign } from '../credentials/provider.ts'
@@ -55,7 +56,7 @@ export async function callTool(
   snapshot: Snapshot,
   caller: Principal,
   ask: CallRequest,
-  signal: AbortSignal,
+  signal: CancelSignal,
 ): Promise<CallAnswer> {
   // A tool outside the caller's view and one that does not exist look alike.
   const tool = snapshot.catalogue(ask.view)?.find(ask.name)
@@ -63,7 +64,7 @@ export async function callTool(
   if (room.load.inFlight >= limits.callsInFlight) throw new GatewayError('overloaded')
 
   const began = room.clock.monotonic()
-  const entry = room.meter.begin(caller, { name: tool.name, target: tool.target.name })
+  const entry = await room.meter.begin(caller, { name: tool.name, target: tool.target.name })
   room.load.inFlight++
   let kind: OutcomeKind = 'failed'
   let outcome: Outcome | undefined
@@ -87,7 +88,7 @@ export async function callTool(
   } finally {
     room.load.inFlight--
     if (outcome !== undefined) text = resultText(outcome)
-    entry.end({ outcome: kind, status: outcome?.status, bytesIn: ask.bytesIn, bytesOut: Buffer.byteLength(text) })
+    await entry.end({ outcome: kind, status: outcome?.status, bytesIn: ask.bytesIn, bytesOut: Buffer.byteLength(text) })
     room.metrics.call(tool.target.name, kind, room.clock.monotonic() - began)
   }
   return { tool, outcome, text, usageId: entry.id }
@@ -99,7 +100,7 @@ async function reach(
   tool: Tool,
   caller: Principal,
   ask: CallRequest,
-  signal: AbortSignal,
+  signal: CancelSignal,
 ): Promise<Outcome> {
   const request = adapter.prepare(tool.operation, asObject(ask.arguments), target, ask.answers)
   for (const name of target.headers.forwardRequest) {

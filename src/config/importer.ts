@@ -22,11 +22,11 @@ const entry = new URL(import.meta.url.endsWith('.ts') ? './import-worker.ts' : '
 export function createImporter(clock: Clock): Importer {
   let worker: Worker | undefined
   let waiting = 0
+  let cancelStop = (): void => undefined
   let tail: Promise<unknown> = Promise.resolve()
 
   const start = (): Worker => {
-    worker ??= new Worker(entry, { resourceLimits: { maxOldGenerationSizeMb: limits.importHeapMiB }, stdout: false })
-    worker.unref()
+    worker ??= new Worker(entry, { resourceLimits: { maxOldGenerationSizeMb: limits.importHeapMiB } })
     return worker
   }
   const stop = (): void => {
@@ -37,10 +37,10 @@ export function createImporter(clock: Clock): Importer {
   const once = (job: ImportJob): Promise<ImportReply> =>
     new Promise((resolve, reject) => {
       const thread = start()
-      thread.ref()
       const settle = (): void => {
         cancel()
-        thread.removeAllListeners()
+        thread.off('message', answered)
+        thread.off('error', crashed)
         thread.unref()
       }
       const fail = (error: GatewayError): void => {
@@ -53,12 +53,12 @@ export function createImporter(clock: Clock): Importer {
           new GatewayError('over_limit', { words: `The import took longer than ${limits.importMs / 1_000} seconds.` }),
         ),
       )
-      thread.once('message', (message: ImportMessage) => {
+      const answered = (message: ImportMessage): void => {
         settle()
         if (message.ok) resolve(message.reply)
         else reject(new GatewayError(message.code, { words: message.words, cause: new Error(message.cause) }))
-      })
-      thread.once('error', (cause) =>
+      }
+      const crashed = (cause: Error): void =>
         fail(
           isHeapEnd(cause)
             ? new GatewayError('over_limit', {
@@ -66,20 +66,24 @@ export function createImporter(clock: Clock): Importer {
                 cause,
               })
             : new GatewayError('internal', { cause }),
-        ),
-      )
+        )
+      thread.ref()
+      thread.on('message', answered)
+      thread.on('error', crashed)
       thread.postMessage(job)
     })
 
   return {
     run(job) {
       waiting++
+      cancelStop()
       const result = tail.then(() => once(job))
       tail = result
         .catch(() => undefined)
         .then(() => {
           waiting--
-          if (waiting === 0) stop()
+          // Descriptions come in batches, one after the other; starting a thread for each would cost more than importing.
+          if (waiting === 0) cancelStop = clock.after(limits.importIdleMs, stop)
         })
       return result
     },

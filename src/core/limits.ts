@@ -39,6 +39,7 @@ export const limits = {
   documentOperations: 20_000,
   documentWarnings: 1_000,
   importMs: 60_000,
+  importIdleMs: 1_000,
   importHeapMiB: 1_024,
   refHops: 100,
   schemaNodes: 50_000,

@@ -2,6 +2,7 @@
  * One request and its answer. undici calls the `on…` methods as the bytes come; there is no stream in between. The
  * caller is answered once, at the first of: the whole answer, the bound on its bytes, a deadline, an abort, a failure.
  */
+import type { CancelSignal } from '../core/cancel.ts'
 import type { Clock } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
@@ -18,7 +19,7 @@ export interface SendOptions {
   /** Sending it twice does no harm: it is, once, when the connection breaks before any byte of an answer. */
   readonly repeatable: boolean
   /** Aborting gives `cancelled` and closes the connection to the target at once. */
-  readonly signal?: AbortSignal
+  readonly signal?: CancelSignal
   /** `bytes` of the request’s body sent, 0 at the headers, and of the answer’s body received so far. */
   readonly onProgress?: (phase: 'sent' | 'headers' | 'body', bytes: number) => void
 }

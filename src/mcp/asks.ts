@@ -3,6 +3,7 @@
  * own. They are kept in this process: the answer must reach the replica that asked, and a lost one ends in a time-out.
  */
 import { randomUUID } from 'node:crypto'
+import type { CancelSignal } from '../core/cancel.ts'
 import type { Clock } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
@@ -25,7 +26,7 @@ export class Asks {
   /** A fresh id and the answer to come; it fails with `cancelled` on `signal` or after `limits.askMs`. */
   ask(
     owner: string,
-    signal: AbortSignal,
+    signal: CancelSignal,
   ): { id: string; answer: Promise<{ readonly result?: Json; readonly error?: Json }> } {
     if (this.#open.size >= limits.asksOpen) throw new GatewayError('overloaded')
     const id = randomUUID()

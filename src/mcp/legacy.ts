@@ -3,6 +3,7 @@
  * id is a sealed token of what was agreed, so that any replica serves it; it is bound to the principal and expires.
  */
 import { principalKey } from '../auth/authenticate.ts'
+import type { CancelSignal } from '../core/cancel.ts'
 import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { InputRequest, Json, Principal } from '../core/model.ts'
@@ -228,7 +229,7 @@ async function askClient(
   session: Session,
   caller: Principal,
   reply: Reply,
-  signal: AbortSignal,
+  signal: CancelSignal,
 ): Promise<Asked> {
   const requests = Object.entries(input.requests).filter(([, { method }]) =>
     session.capabilities.includes(capabilityFor.get(method) ?? ''),

@@ -1,4 +1,5 @@
 /** MCP 2026-07-28: no sessions; each request says for itself which revision and capabilities it speaks with. */
+import type { Snapshot } from '../call/snapshot.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { InputRequest, Json, Principal } from '../core/model.ts'
 import type { McpContext } from './context.ts'
@@ -134,6 +135,18 @@ function discover(context: McpContext): string {
   return JSON.stringify(facts)
 }
 
+/** Made once a snapshot: it stands in every result. */
+const infos = new WeakMap<Snapshot, string>()
+
+function infoOf(snapshot: Snapshot, version: string): string {
+  let info = infos.get(snapshot)
+  if (info === undefined) {
+    info = serverInfo(snapshot.serverName, version)
+    infos.set(snapshot, info)
+  }
+  return info
+}
+
 const weights = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency']
 
 /** Whether a client that set `threshold` wants messages of `level` (RFC 5424 severities). */
@@ -144,7 +157,7 @@ function era(context: McpContext, params: Params, capabilities: { readonly [name
   const threshold = objectParam(params, '_meta')?.[meta.logLevel]
   return {
     modern: true,
-    resultMeta: serverInfo(context.current().serverName, context.version),
+    resultMeta: infoOf(context.current(), context.version),
     resultEnd: ',"resultType":"complete"',
     logs: (level) => wantsLevel(threshold, level),
     ask: (input, call) => Promise.resolve(inputRequired(context, input, call, capabilities)),

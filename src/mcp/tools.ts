@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { principalKey } from '../auth/authenticate.ts'
 import { type CallAnswer, type CallRequest, callTool, type Phase } from '../call/call.ts'
 import { chunks } from '../catalogue/listing.ts'
+import { type CancelSignal, Cancellation } from '../core/cancel.ts'
 import { GatewayError, toGatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { InputAnswers, InputRequest, Json, Principal } from '../core/model.ts'
@@ -30,7 +31,7 @@ export interface Era {
   /** Whether the caller wants log notifications of this weight. */
   readonly logs: (level: 'debug' | 'info') => boolean
   /** What to do when the target asks the client: an answer for the wire, or the client’s answers to go on with. */
-  readonly ask: (input: InputRequest, call: ToolCall, reply: Reply, signal: AbortSignal) => Promise<Asked>
+  readonly ask: (input: InputRequest, call: ToolCall, reply: Reply, signal: CancelSignal) => Promise<Asked>
 }
 
 export type Asked =
@@ -93,11 +94,11 @@ export async function answerCall(
   first: InputAnswers | undefined,
 ): Promise<void> {
   const reply = new Reply(exchange, headers)
-  const abort = new AbortController()
+  const abort = new Cancellation()
   exchange.onHangUp(() => abort.abort())
   const progress = watch(context, call, era, reply)
   try {
-    const message = await rounds(context, exchange, call, era, reply, abort.signal, first, progress.phase)
+    const message = await rounds(context, exchange, call, era, reply, abort, first, progress.phase)
     progress.end()
     reply.finish(200, message)
   } catch (thrown) {
@@ -115,7 +116,7 @@ async function rounds(
   call: ToolCall,
   era: Era,
   reply: Reply,
-  signal: AbortSignal,
+  signal: CancelSignal,
   first: InputAnswers | undefined,
   onPhase: ((phase: Phase, bytes: number) => void) | undefined,
 ): Promise<string> {

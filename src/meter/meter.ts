@@ -1,4 +1,4 @@
-/** The meter: `begin` before a call is made, `end` before its answer leaves. Both are on file when they return. */
+/** The meter: `begin` before a call is made, `end` before its answer leaves. What they record is on file when they resolve. */
 import type { Clock } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
@@ -27,16 +27,19 @@ export interface CallResult {
 export interface Entry {
   /** UUIDv7; grows within the process. */
   readonly id: string
-  /** Records how the call ended, with its duration. Never throws; a second call does nothing. */
-  end(result: CallResult): void
+  /**
+   * Records how the call ended, with its duration, and resolves when that is on file, or kept until it can be. Never
+   * rejects; a second call does nothing.
+   */
+  end(result: CallResult): Promise<void>
 }
 
 export interface Meter {
   /**
-   * Records that a call is about to be made. Throws `not_recorded` when that cannot be done, and then the call must not
-   * be made; `overloaded` over `limits.spoolOpenCalls`.
+   * Records that a call is about to be made, and resolves when that is on file. Rejects with `not_recorded` when it cannot
+   * be done, and then the call must not be made; `overloaded` over `limits.spoolOpenCalls`.
    */
-  begin(who: Principal, tool: MeteredTool): Entry
+  begin(who: Principal, tool: MeteredTool): Promise<Entry>
   /** False while calls cannot be recorded. Readiness follows it. */
   readonly healthy: boolean
   /** Everything recorded is on disk when this resolves. */
@@ -94,12 +97,12 @@ class SpoolEntry implements Entry {
     this.#spool = spool
   }
 
-  end(result: CallResult): void {
-    if (this.#ended) return
+  end(result: CallResult): Promise<void> {
+    if (this.#ended) return Promise.resolve()
     this.#ended = true
     const { outcome, status, bytesIn, bytesOut } = result
     const ms = this.#clock.monotonic() - this.#startedMs
-    this.#spool.end(this.id, endLine(this.id, this.#at, this.#names, { outcome, status, ms, bytesIn, bytesOut }))
+    return this.#spool.end(this.id, endLine(this.id, this.#at, this.#names, { outcome, status, ms, bytesIn, bytesOut }))
   }
 }
 
@@ -113,12 +116,13 @@ export const createMeter = (options: MeterOptions): Meter => {
     get healthy() {
       return spool.healthy
     },
-    begin(who, tool) {
+    async begin(who, tool) {
       const names = namesOf(who, tool)
       const id = nextId()
       const at = clock.now()
-      spool.begin(id, beginLine(id, at, names))
-      return new SpoolEntry(id, at, names, clock, spool)
+      const entry = new SpoolEntry(id, at, names, clock, spool)
+      await spool.begin(id, beginLine(id, at, names))
+      return entry
     },
     close: () => spool.close(),
   }

@@ -1,6 +1,7 @@
 /**
- * The spool: where calls are recorded before they are made. Lines are appended with synchronous writes, so that what was
- * acknowledged is with the operating system and survives `kill -9`; against power cuts it is fsynced in groups.
+ * The spool: where calls are recorded before they are made. Lines are appended with synchronous writes, one for all the
+ * lines of a turn of the event loop, so that what was acknowledged is with the operating system and survives `kill -9`;
+ * against power cuts it is fsynced in groups.
  *
  * A fault never leaves a half line before a whole one: after any failed or short write, and after any failed fsync, the
  * segment is given up and a new one is begun. A failed fsync is not repeated on the same file, since the kernel may
@@ -24,7 +25,7 @@ import { limits } from '../core/limits.ts'
 import { createIds } from './id.ts'
 import { carriedLine, segmentLine } from './line.ts'
 
-/** `group`: fsync at most every `limits.spoolSyncMs`. `sync`: fsync before `end` returns. `async`: the kernel’s own time. */
+/** `group`: fsync at most every `limits.spoolSyncMs`. `sync`: fsync before `end` resolves. `async`: the kernel’s own time. */
 export type Durability = 'group' | 'sync' | 'async'
 
 /**
@@ -67,10 +68,16 @@ export interface SpoolOptions {
 export interface Spool {
   /** False from a fault until a new segment could be begun. */
   readonly healthy: boolean
-  /** Appends a begin line. Throws `not_recorded` when it is not on file, `overloaded` over `limits.spoolOpenCalls`. */
-  begin(id: string, line: string): void
-  /** Appends an end line. One that cannot be written is reported, kept, and written when the spool has recovered. */
-  end(id: string, line: string): void
+  /**
+   * Appends a begin line, together with what else is appended in the same turn of the event loop. Rejects with
+   * `not_recorded` when it is not on file, `overloaded` over `limits.spoolOpenCalls`.
+   */
+  begin(id: string, line: string): Promise<void>
+  /**
+   * Appends an end line likewise; to be called once, after `begin` has resolved. One that cannot be written is reported,
+   * kept, and written when the spool has recovered; this resolves all the same, since the call has been made.
+   */
+  end(id: string, line: string): Promise<void>
   /** Writes what waits, fsyncs and closes. */
   close(): Promise<void>
 }
@@ -89,6 +96,21 @@ interface Segment {
   retired: boolean
 }
 
+/** A line that is written at the end of this turn. */
+interface Pending {
+  readonly kind: 'begin' | 'end'
+  readonly id: string
+  readonly line: string
+  readonly resolve: () => void
+  readonly reject: (error: GatewayError) => void
+}
+
+/** What came of a write: the bytes that the disk took, and what went wrong. */
+interface Written {
+  readonly written: number
+  readonly error?: unknown
+}
+
 const syncDirectory = (path: string): void => {
   const fd = openSync(path, 'r')
   try {
@@ -97,6 +119,8 @@ const syncDirectory = (path: string): void => {
     closeSync(fd)
   }
 }
+
+const nothingWritten: Written = { written: 0 }
 
 const notRecorded = (cause?: unknown): GatewayError => new GatewayError('not_recorded', { cause })
 
@@ -131,6 +155,10 @@ class FileSpool implements Spool {
   readonly #waiting = new Map<string, string>()
   /** fsyncs under way, of this and of retired segments. */
   readonly #syncs = new Set<Promise<void>>()
+  /** Lines of this turn of the event loop. */
+  #batch: Pending[] = []
+  /** Begin lines in `#batch`. */
+  #beginning = 0
   #segment: Segment | undefined
   #failed = false
   #closed = false
@@ -149,26 +177,61 @@ class FileSpool implements Spool {
     return !this.#failed && !this.#closed
   }
 
-  begin(id: string, line: string): void {
-    if (this.#closed) throw notRecorded()
-    if (this.#open.size >= limits.spoolOpenCalls) throw new GatewayError('overloaded')
-    if (!this.#ready()) throw notRecorded()
-    const error = this.#append(line)
-    if (error !== undefined) throw notRecorded(error)
-    this.#open.set(id, line)
-    this.#syncSoon()
+  begin(id: string, line: string): Promise<void> {
+    if (this.#closed) return Promise.reject(notRecorded())
+    // ends are not counted: their calls are in #open
+    if (this.#open.size + this.#beginning >= limits.spoolOpenCalls)
+      return Promise.reject(new GatewayError('overloaded'))
+    this.#beginning += 1
+    return new Promise((resolve, reject) => this.#add({ kind: 'begin', id, line, resolve, reject }))
   }
 
-  end(id: string, line: string): void {
-    if (!this.#open.has(id)) return
-    if (this.#closed || this.#failed || this.#append(line) !== undefined) {
-      this.#waiting.set(id, line)
-      this.#report(this.#closed ? 'ends_lost' : 'end_waits')
-      return
+  end(id: string, line: string): Promise<void> {
+    if (!this.#open.has(id)) return Promise.resolve()
+    if (this.#closed) {
+      this.#wait(id, line)
+      return Promise.resolve()
     }
-    this.#open.delete(id)
-    if (this.#options.durability === 'sync') this.#syncNow()
-    else this.#syncSoon()
+    return new Promise((resolve) => this.#add({ kind: 'end', id, line, resolve, reject: () => resolve() }))
+  }
+
+  #add(line: Pending): void {
+    this.#batch.push(line)
+    if (this.#batch.length === 1) setImmediate(this.#flush)
+  }
+
+  /** Writes the lines of this turn at once; what the disk took whole is settled, the rest has failed. */
+  readonly #flush = (): void => {
+    const batch = this.#batch
+    this.#batch = []
+    this.#beginning = 0
+    if (batch.length === 0) return
+    const mayWrite = !this.#closed && this.#ready()
+    const { written, error } = mayWrite ? this.#append(batch.map(({ line }) => line).join('')) : nothingWritten
+    let end = 0
+    let ends = false
+    for (const { kind, id, line, resolve, reject } of batch) {
+      end += Buffer.byteLength(line)
+      const onFile = end <= written
+      if (kind === 'begin') {
+        if (onFile) this.#open.set(id, line)
+        else {
+          reject(notRecorded(error))
+          continue
+        }
+      } else if (onFile) {
+        ends = true
+        this.#open.delete(id)
+      } else this.#wait(id, line)
+      resolve()
+    }
+    if (ends && this.#options.durability === 'sync') this.#syncNow()
+    else if (written > 0) this.#syncSoon()
+  }
+
+  #wait(id: string, line: string): void {
+    this.#waiting.set(id, line)
+    this.#report(this.#closed ? 'ends_lost' : 'end_waits')
   }
 
   async close(): Promise<void> {
@@ -177,6 +240,7 @@ class FileSpool implements Spool {
   }
 
   #shut(): void {
+    this.#flush()
     if (this.#waiting.size > 0) this.#ready()
     this.#closed = true
     this.#cancelSync?.()
@@ -197,19 +261,20 @@ class FileSpool implements Spool {
     return true
   }
 
-  /** Appends a line to the segment in use. Answers what went wrong; then nothing more goes into that segment. */
-  #append(line: string): unknown {
+  /** Appends to the segment in use: the bytes that it took, and what went wrong; then nothing more goes into it. */
+  #append(text: string): Written {
     const segment = this.#segment
-    if (segment === undefined) return new Error('There is no spool segment.')
+    if (segment === undefined) return { ...nothingWritten, error: new Error('There is no spool segment.') }
+    let written = 0
     try {
-      const written = this.#disk.write(segment.fd, line)
+      written = this.#disk.write(segment.fd, text)
       segment.bytes += written
       segment.dirty = true
-      if (written !== Buffer.byteLength(line)) throw new Error('Short write to the spool.')
-      return undefined
+      if (written !== Buffer.byteLength(text)) throw new Error('Short write to the spool.')
+      return { written }
     } catch (error) {
       this.#fail('write_failed', error)
-      return error
+      return { written, error }
     }
   }
 

@@ -1,6 +1,6 @@
 /**
- * A process to be killed. `meter DIR DURABILITY`: records calls for ever, one in eight of them overlapping, and prints each
- * id after its end has returned. `rollup DIR DATABASE KILL_AT MOMENT`: rolls up and kills itself before or after the
+ * A process to be killed. `meter DIR DURABILITY`: records calls for ever, several at once, and prints each id after its
+ * end has resolved. `rollup DIR DATABASE KILL_AT MOMENT`: rolls up and kills itself before or after the
  * commit of the KILL_AT-th transaction.
  */
 import { writeSync } from 'node:fs'
@@ -15,22 +15,22 @@ const [, , act, dir = '', ...rest] = process.argv
 const who: Principal = { tenant: 'local', subject: 'ann', client: 'editor', scopes: new Set() }
 const tool = { name: 'pets___get', target: 'pets' }
 
+/** Calls at once. Half of them take a turn longer, so that begins and ends meet in one write. */
+const lanes = 8
+
 const record = async (durability: string | undefined): Promise<void> => {
   const known = durability === 'sync' || durability === 'async' ? durability : 'group'
   const meter = createMeter({ dir, durability: known, clock: systemClock, onFault: () => process.exit(3) })
-  for (;;) {
-    for (let call = 0; call < 64; call += 1) {
-      const entry = meter.begin(who, tool)
-      const other = call % 8 === 0 ? meter.begin(who, tool) : undefined
-      entry.end({ outcome: 'ok', status: 200, bytesIn: 1, bytesOut: 2 })
+  const callForEver = async (lane: number): Promise<never> => {
+    for (;;) {
+      const entry = await meter.begin(who, tool)
+      if (lane % 2 === 1) await new Promise((resolve) => setImmediate(resolve))
+      await entry.end({ outcome: lane % 4 === 3 ? 'failed' : 'ok', status: 200, bytesIn: 1, bytesOut: 2 })
       // straight to the pipe: what the parent reads was acknowledged, and nothing acknowledged stays in a buffer
       writeSync(1, `${entry.id}\n`)
-      other?.end({ outcome: 'failed', bytesIn: 1, bytesOut: 2 })
-      if (other !== undefined) writeSync(1, `${other.id}\n`)
     }
-    // lets the timers and the fsyncs of the spool run
-    await new Promise((resolve) => setImmediate(resolve))
   }
+  await Promise.all(Array.from({ length: lanes }, (_, lane) => callForEver(lane)))
 }
 
 const rollUpAndDie = async (database = '', killAt = '0', moment = ''): Promise<void> => {

@@ -13,7 +13,7 @@ import { limits } from '../../src/core/limits.ts'
 import { createMeter } from '../../src/meter/meter.ts'
 import { rollUp } from '../../src/meter/rollup.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
-import { ann, fine, getPet, idsOf, linesIn } from '../unit/meter/parts.ts'
+import { ann, calls, getPet, idsOf, linesIn } from '../unit/meter/parts.ts'
 
 const script = fileURLToPath(new URL('./spool-child.ts', import.meta.url))
 const kills = 20
@@ -92,13 +92,14 @@ describe(`killing, seed ${seed} (CHAOS_SEED repeats it)`, () => {
   test('a roll-up killed before or after each of its commits counts every call once', async () => {
     const big = { ...ann, subject: 's'.repeat(3_500) }
     const recorders = 2
-    let calls = 0
+    let made = 0
     for (let at = 0; at < recorders; at += 1) {
       const meter = createMeter({ dir, durability: 'async', clock: systemClock, onFault: () => undefined })
-      meter.begin(ann, getPet)
-      // more than one batch
-      for (let bytes = 0; bytes < 1.5 * limits.rollupBatchBytes; bytes += 7_000, calls += 1)
-        meter.begin(big, getPet).end(fine)
+      await meter.begin(ann, getPet)
+      // more than one batch of the roll-up
+      const count = Math.ceil((1.5 * limits.rollupBatchBytes) / 7_000)
+      await calls(meter, count, big)
+      made += count
       await meter.close()
     }
     let killed = 0
@@ -109,7 +110,7 @@ describe(`killing, seed ${seed} (CHAOS_SEED repeats it)`, () => {
       killed += 1
     }
     expect(killed).toBeGreaterThan(1)
-    expect(idsOf(linesIn(dir), 'end')).toHaveLength(calls)
-    expect((await total()).units).toBe(calls)
+    expect(idsOf(linesIn(dir), 'end')).toHaveLength(made)
+    expect((await total()).units).toBe(made)
   }, 60_000)
 })

@@ -19,7 +19,11 @@ const sampling = (prompt: string): object => ({
   params: { messages: [{ role: 'user', content: { type: 'text', text: prompt } }], maxTokens: 100 },
 })
 const roots = { method: 'roots/list', params: {} }
-const ask = (inputRequests: object, requestState?: string): object => ({ resultType: 'input_required', inputRequests, requestState })
+const ask = (inputRequests: object, requestState?: string): object => ({
+  resultType: 'input_required',
+  inputRequests,
+  requestState,
+})
 const askName = form('What is your name?', { name: { type: 'string' } }, ['name'])
 
 type Responses = { readonly [key: string]: unknown }
@@ -46,10 +50,24 @@ const once =
 
 const enums = {
   untitledSingle: { type: 'string', enum: ['one', 'two'] },
-  titledSingle: { type: 'string', oneOf: [{ const: 'a', title: 'A' }, { const: 'b', title: 'B' }] },
+  titledSingle: {
+    type: 'string',
+    oneOf: [
+      { const: 'a', title: 'A' },
+      { const: 'b', title: 'B' },
+    ],
+  },
   legacyEnum: { type: 'string', enum: ['x', 'y'], enumNames: ['X', 'Y'] },
   untitledMulti: { type: 'array', items: { type: 'string', enum: ['one', 'two'] } },
-  titledMulti: { type: 'array', items: { anyOf: [{ const: 'a', title: 'A' }, { const: 'b', title: 'B' }] } },
+  titledMulti: {
+    type: 'array',
+    items: {
+      anyOf: [
+        { const: 'a', title: 'A' },
+        { const: 'b', title: 'B' },
+      ],
+    },
+  },
 }
 const defaults = {
   name: { type: 'string', default: 'John Doe' },
@@ -62,7 +80,8 @@ const defaults = {
 const rounds = (request: Recorded): object => {
   const answers = answersOf(request)
   if (answers === undefined) return ask({ step1: askName }, 'one')
-  if (answers.state === 'one') return ask({ step2: form('Which colour?', { color: { type: 'string' } }, ['color']) }, 'two')
+  if (answers.state === 'one')
+    return ask({ step2: form('Which colour?', { color: { type: 'string' } }, ['color']) }, 'two')
   return result([text('both are known')])
 }
 
@@ -79,20 +98,43 @@ const speaking: { readonly [tool: string]: (request: Recorded) => object } = {
   test_missing_capability: once({ wanted: sampling('?') }),
   test_streaming_elicitation: once({ user_name: askName }),
   test_sampling: once({ wanted: sampling('Test prompt for sampling') }),
-  test_elicitation: once({ wanted: form('Who are you?', { username: { type: 'string' }, email: { type: 'string' } }, ['username', 'email']) }),
+  test_elicitation: once({
+    wanted: form('Who are you?', { username: { type: 'string' }, email: { type: 'string' } }, ['username', 'email']),
+  }),
   test_elicitation_sep1034_defaults: once({ wanted: form('Defaults', defaults, []) }),
   test_elicitation_sep1330_enums: once({ wanted: form('Enums', enums, []) }),
   test_input_required_result_elicitation: once({ user_name: askName }),
   test_input_required_result_sampling: once({ capital: sampling('What is the capital of France?') }),
   test_input_required_result_list_roots: once({ client_roots: roots }),
-  test_input_required_result_request_state: once({ confirm: form('Really?', { ok: { type: 'boolean' } }, ['ok']) }, 'state'),
-  test_input_required_result_tampered_state: once({ confirm: form('Really?', { ok: { type: 'boolean' } }, ['ok']) }, 'state'),
-  test_input_required_result_multiple_inputs: once({ user_name: askName, greeting: sampling('Hello?'), client_roots: roots }, 'state'),
+  test_input_required_result_request_state: once(
+    { confirm: form('Really?', { ok: { type: 'boolean' } }, ['ok']) },
+    'state',
+  ),
+  test_input_required_result_tampered_state: once(
+    { confirm: form('Really?', { ok: { type: 'boolean' } }, ['ok']) },
+    'state',
+  ),
+  test_input_required_result_multiple_inputs: once(
+    { user_name: askName, greeting: sampling('Hello?'), client_roots: roots },
+    'state',
+  ),
   test_input_required_result_multi_round: rounds,
-  test_input_required_result_capabilities: once({ user_name: askName, capital: sampling('What is the capital of France?') }),
+  test_input_required_result_capabilities: once({
+    user_name: askName,
+    capital: sampling('What is the capital of France?'),
+  }),
 }
 
-const plain = ['test_simple_text', 'test_image_content', 'test_audio_content', 'test_error_handling', 'test_tool_with_progress', 'test_tool_with_logging', 'test_logging_tool', 'test_trigger_tool_change']
+const plain = [
+  'test_simple_text',
+  'test_image_content',
+  'test_audio_content',
+  'test_error_handling',
+  'test_tool_with_progress',
+  'test_tool_with_logging',
+  'test_logging_tool',
+  'test_trigger_tool_change',
+]
 
 const parameters: { readonly [tool: string]: readonly object[] } = {
   test_sampling: [{ name: 'prompt', in: 'query', required: true, schema: { type: 'string' } }],
@@ -109,7 +151,14 @@ export const conformanceDescription = (origin: string): object => ({
   paths: Object.fromEntries(
     toolNames.map((tool) => [
       `/${tool}`,
-      { get: { operationId: tool, summary: `The operation ${tool}.`, parameters: parameters[tool] ?? [], responses: { 200: { description: 'As it comes.' } } } },
+      {
+        get: {
+          operationId: tool,
+          summary: `The operation ${tool}.`,
+          parameters: parameters[tool] ?? [],
+          responses: { 200: { description: 'As it comes.' } },
+        },
+      },
     ]),
   ),
 })
@@ -129,6 +178,10 @@ export const conformanceAnswer =
     else if (tool === 'test_image_content') send('image/png', Buffer.from(png, 'base64'))
     else if (tool === 'test_audio_content') send('audio/wav', Buffer.from(wav, 'base64'))
     else if (tool === 'test_error_handling') send('text/plain', 'This fails on purpose.', 500)
-    else if (tool === 'test_trigger_tool_change') toggle().then(() => send('text/plain', 'changed'), (error: unknown) => send('text/plain', String(error), 500))
+    else if (tool === 'test_trigger_tool_change')
+      toggle().then(
+        () => send('text/plain', 'changed'),
+        (error: unknown) => send('text/plain', String(error), 500),
+      )
     else send('text/plain', 'A simple text.')
   }

@@ -9,7 +9,10 @@ import { type GatewayProcess, startGatewayProcess } from '../support/gateway.ts'
 import { type Recorder, startRecorder } from '../support/recorder.ts'
 import { conformanceAnswer, conformanceDescription, nameOverrides } from './fixture.ts'
 
-const suite = join(dirname(createRequire(import.meta.url).resolve('@modelcontextprotocol/conformance/package.json')), 'dist/index.js')
+const suite = join(
+  dirname(createRequire(import.meta.url).resolve('@modelcontextprotocol/conformance/package.json')),
+  'dist/index.js',
+)
 
 let target: Recorder
 let gateway: GatewayProcess
@@ -51,7 +54,9 @@ async function run(...args: readonly string[]): Promise<{ status: number | null;
   const out = mkdtempSync(join(tmpdir(), 'toolgate-conformance-'))
   try {
     const url = `${gateway.url.replace('127.0.0.1', 'localhost')}/mcp`
-    const child = spawn(process.execPath, [suite, 'server', '--url', url, '-o', out, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, [suite, 'server', '--url', url, '-o', out, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     let text = ''
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
     child.stderr.resume()
@@ -67,7 +72,11 @@ function failures(out: string): string {
   for (const scenario of readdirSync(out)) {
     const file = join(out, scenario, 'checks.json')
     if (!existsSync(file)) continue
-    for (const check of JSON.parse(readFileSync(file, 'utf8')) as { id: string; status: string; errorMessage?: string }[])
+    for (const check of JSON.parse(readFileSync(file, 'utf8')) as {
+      id: string
+      status: string
+      errorMessage?: string
+    }[])
       if (check.status === 'FAILURE' || check.status === 'WARNING')
         lines.push(`${scenario.replace(/-\d{4}-.*$/, '')} ${check.status} ${check.id}: ${check.errorMessage ?? ''}`)
   }
@@ -75,12 +84,16 @@ function failures(out: string): string {
 }
 
 describe('the official conformance suite', () => {
-  it.each(['2026-07-28', '2025-11-25'])('passes what %s requires, except what the list of expected failures names', async (revision) => {
-    const expected = join(import.meta.dirname, `expected-failures-${revision}.yml`)
-    const { status, report } = await run('--requirements', revision, '--expected-failures', expected)
-    expect(report).toBe('')
-    expect(status).toBe(0)
-  }, 120_000)
+  it.each(['2026-07-28', '2025-11-25'])(
+    'passes what %s requires, except what the list of expected failures names',
+    async (revision) => {
+      const expected = join(import.meta.dirname, `expected-failures-${revision}.yml`)
+      const { status, report } = await run('--requirements', revision, '--expected-failures', expected)
+      expect(report).toBe('')
+      expect(status).toBe(0)
+    },
+    120_000,
+  )
 
   it.each([
     ['http-header-validation', '2026-07-28'],

@@ -39,7 +39,7 @@ export async function post(
   const response = await fetch(url, {
     method: 'POST',
     headers,
-    body: typeof body === 'string' || body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body),
+    body: typeof body === 'string' || body instanceof Uint8Array ? (body as string) : JSON.stringify(body),
     redirect: 'manual',
   })
   const text = await response.text()

@@ -4,7 +4,8 @@ const sub = /[!'()*]/g
 const triple = (char: string): string => `%${char.charCodeAt(0).toString(16).toUpperCase()}`
 
 /** Everything but unreserved characters; the text must be well-formed. */
-export const encode = (text: string): string => encodeURIComponent(text).replace(sub, triple)
+export const encode = (text: string): string =>
+  /^[A-Za-z0-9\-._~]*$/.test(text) ? text : encodeURIComponent(text).replace(sub, triple)
 
 /**
  * RFC 6570 §3.2.3 reserved expansion, less what a query component cannot hold or would take for a border (`#`, `[`,

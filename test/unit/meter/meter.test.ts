@@ -6,7 +6,20 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { limits } from '../../../src/core/limits.ts'
 import { createMeter } from '../../../src/meter/meter.ts'
 import { type Durability, type SpoolFault, systemDisk } from '../../../src/meter/spool.ts'
-import { ann, faultyDisk, fine, getPet, idsOf, linesIn, manualClock, segmentsIn, settle } from './parts.ts'
+import {
+  ann,
+  begun,
+  call,
+  calls,
+  faultyDisk,
+  fine,
+  getPet,
+  idsOf,
+  linesIn,
+  manualClock,
+  segmentsIn,
+  settle,
+} from './parts.ts'
 
 let parent = ''
 let dir = ''
@@ -27,9 +40,9 @@ const setUp = (durability: Durability = 'group') => {
 const notRecorded = expect.objectContaining({ code: 'not_recorded', retry: true })
 
 describe('recording', () => {
-  test('a call is on file when it begins, and its end when end returns', async () => {
+  test('a call is on file when it begins, and its end when end resolves', async () => {
     const { meter, clock, kinds } = setUp()
-    const entry = meter.begin(ann, getPet)
+    const entry = await meter.begin(ann, getPet)
     expect(linesIn(dir).at(-1)).toEqual({
       kind: 'begin',
       call: {
@@ -38,7 +51,7 @@ describe('recording', () => {
       },
     })
     clock.pass(12)
-    entry.end(fine)
+    await entry.end(fine)
     expect(linesIn(dir).at(-1)).toMatchObject({
       kind: 'end',
       call: {
@@ -58,9 +71,9 @@ describe('recording', () => {
 
   test('a second end does nothing', async () => {
     const { meter } = setUp()
-    const entry = meter.begin(ann, getPet)
-    entry.end(fine)
-    entry.end({ ...fine, outcome: 'failed' })
+    const entry = await meter.begin(ann, getPet)
+    await entry.end(fine)
+    await entry.end({ ...fine, outcome: 'failed' })
     expect(idsOf(linesIn(dir), 'end')).toEqual([entry.id])
     await meter.close()
   })
@@ -69,7 +82,7 @@ describe('recording', () => {
     'a call that ends as %s is one unit',
     async (outcome) => {
       const { meter } = setUp()
-      meter.begin(ann, getPet).end({ outcome, bytesIn: 0, bytesOut: 0 })
+      await call(meter, ann, { outcome, bytesIn: 0, bytesOut: 0 })
       expect(linesIn(dir).at(-1)).toMatchObject({ call: { outcome, units: 1 } })
       await meter.close()
     },
@@ -90,7 +103,7 @@ describe('recording', () => {
       ['a', 'bc'],
       ['a,b', 'c'],
     ] as const
-    for (const [tenant, subject] of pairs) meter.begin({ ...ann, tenant, subject }, getPet).end(fine)
+    for (const [tenant, subject] of pairs) await call(meter, { ...ann, tenant, subject })
     const seen = linesIn(dir).flatMap((line) => (line !== 'torn' && line.kind === 'end' ? [line.call] : []))
     expect(seen.map(({ tenant, subject }) => [tenant, subject])).toEqual(pairs)
     await meter.close()
@@ -99,7 +112,7 @@ describe('recording', () => {
   test('more pairs of principal and tool than are remembered are recorded all the same', async () => {
     const { meter } = setUp('async')
     const subjects = Array.from({ length: limits.meterNames + 2 }, (_, at) => `user ${at}`)
-    for (const subject of [...subjects, 'user 0']) meter.begin({ ...ann, subject }, getPet).end(fine)
+    await Promise.all([...subjects, 'user 0'].map((subject) => call(meter, { ...ann, subject })))
     expect(idsOf(linesIn(dir), 'end')).toHaveLength(limits.meterNames + 3)
     await meter.close()
   })
@@ -107,18 +120,26 @@ describe('recording', () => {
   test('names too long for a line are refused, never cut, and the meter stays healthy', async () => {
     const { meter } = setUp()
     const subject = 'x'.repeat(limits.spoolLineBytes)
-    expect(() => meter.begin({ ...ann, subject }, getPet)).toThrow(notRecorded)
+    await expect(meter.begin({ ...ann, subject }, getPet)).rejects.toEqual(notRecorded)
     expect(meter.healthy).toBe(true)
-    meter.begin(ann, getPet).end(fine)
+    await call(meter)
     await meter.close()
   })
 
   test('more open calls than the bound are refused', async () => {
     const { meter } = setUp('async')
-    const entries = Array.from({ length: limits.spoolOpenCalls }, () => meter.begin(ann, getPet))
-    expect(() => meter.begin(ann, getPet)).toThrow(expect.objectContaining({ code: 'overloaded' }))
-    entries[0]?.end(fine)
-    meter.begin(ann, getPet).end(fine)
+    const overloaded = expect.objectContaining({ code: 'overloaded' })
+    const beginning = begun(meter, limits.spoolOpenCalls)
+    // over the bound already while those before are on their way
+    await expect(meter.begin(ann, getPet)).rejects.toEqual(overloaded)
+    const entries = await beginning
+    await expect(meter.begin(ann, getPet)).rejects.toEqual(overloaded)
+    await entries[0]?.end(fine)
+    await call(meter)
+    // ends on their way take no places
+    const ending = entries.slice(1, 11).map((entry) => entry.end(fine))
+    const last = await meter.begin(ann, getPet)
+    await Promise.all([...ending, last.end(fine)])
     await meter.close()
   })
 })
@@ -127,7 +148,7 @@ describe('durability', () => {
   test('group: many calls within the window share one fsync, and an idle spool asks for none', async () => {
     const { meter, clock, disk } = setUp('group')
     const before = disk.syncs
-    for (let count = 0; count < 100; count += 1) meter.begin(ann, getPet).end(fine)
+    for (let count = 0; count < 100; count += 1) await call(meter)
     expect(disk.syncs).toBe(before)
     clock.pass(limits.spoolSyncMs)
     clock.pass(limits.spoolSyncMs)
@@ -143,9 +164,9 @@ describe('durability', () => {
       finish = () => done(null)
     })
     disk.syncLater = later
-    meter.begin(ann, getPet).end(fine)
+    await call(meter)
     clock.pass(limits.spoolSyncMs)
-    meter.begin(ann, getPet).end(fine)
+    await call(meter)
     clock.pass(limits.spoolSyncMs)
     expect(later).toHaveBeenCalledTimes(1)
     finish()
@@ -155,17 +176,20 @@ describe('durability', () => {
     await meter.close()
   })
 
-  test('sync: every end is fsynced before it returns', async () => {
+  test('sync: every end is fsynced before it resolves, and the ends of one turn together', async () => {
     const { meter, disk } = setUp('sync')
     const before = disk.syncs
-    for (let count = 0; count < 3; count += 1) meter.begin(ann, getPet).end(fine)
+    for (let count = 0; count < 3; count += 1) await call(meter)
     expect(disk.syncs).toBe(before + 3)
+    const entries = await begun(meter, 5)
+    const seen = entries.map((entry) => entry.end(fine).then(() => disk.syncs))
+    expect(await Promise.all(seen)).toEqual(entries.map(() => before + 4))
     await meter.close()
   })
 
   test('async: nothing is fsynced', async () => {
     const { meter, clock, disk } = setUp('async')
-    meter.begin(ann, getPet).end(fine)
+    await call(meter)
     clock.pass(limits.spoolSyncMs)
     await meter.close()
     expect(disk.syncs).toBe(0)
@@ -175,29 +199,29 @@ describe('durability', () => {
 describe('segments', () => {
   test('a full segment is replaced, and calls that are still open are carried into the next', async () => {
     const { meter } = setUp('async')
-    const long = meter.begin(ann, getPet)
+    const long = await meter.begin(ann, getPet)
     const line = { ...ann, subject: 's'.repeat(3_000) }
-    let calls = 0
+    let made = 0
     while (segmentsIn(dir).length === 1) {
-      meter.begin(line, getPet).end(fine)
-      calls += 1
+      await calls(meter, 20, line)
+      made += 20
     }
     const [first = '', second = ''] = segmentsIn(dir)
     expect(statSync(join(dir, first)).size).toBeGreaterThanOrEqual(limits.spoolSegmentBytes)
     const head = readFileSync(join(dir, second), 'utf8').split('\n')
     expect(JSON.parse(head[0] ?? '')).toMatchObject({ s: { after: first } })
-    long.end(fine)
+    await long.end(fine)
     const lines = linesIn(dir)
     expect(idsOf(lines, 'carried')).toEqual([long.id])
-    expect(idsOf(lines, 'end')).toHaveLength(calls + 1)
+    expect(idsOf(lines, 'end')).toHaveLength(made + 1)
     await meter.close()
   })
 
   test('an idle segment is replaced before others may take its owner for dead', async () => {
     const { meter, clock } = setUp()
-    meter.begin(ann, getPet).end(fine)
+    await call(meter)
     clock.pass(limits.spoolIdleMs + 1)
-    meter.begin(ann, getPet).end(fine)
+    await call(meter)
     expect(segmentsIn(dir)).toHaveLength(2)
     expect(limits.spoolIdleMs).toBeLessThan(limits.spoolStaleMs)
     await meter.close()
@@ -207,16 +231,16 @@ describe('segments', () => {
 describe('a full disk (C04)', () => {
   test('calls are refused before they are made, from the first byte that does not fit, until there is space', async () => {
     const { meter, disk, faults, kinds } = setUp()
-    meter.begin(ann, getPet).end(fine)
+    await call(meter)
     disk.left = 0
-    expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+    await expect(meter.begin(ann, getPet)).rejects.toEqual(notRecorded)
     expect(meter.healthy).toBe(false)
-    for (let count = 0; count < 50; count += 1) expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+    for (let count = 0; count < 50; count += 1) await expect(meter.begin(ann, getPet)).rejects.toEqual(notRecorded)
     expect(kinds()).toEqual(['write_failed'])
     expect(faults[0]?.error).toMatchObject({ code: 'ENOSPC' })
     expect(segmentsIn(dir)).toHaveLength(1)
     disk.left = undefined
-    meter.begin(ann, getPet).end(fine)
+    await call(meter)
     expect(meter.healthy).toBe(true)
     expect(kinds()).toEqual(['write_failed', 'recovered'])
     expect(idsOf(linesIn(dir), 'end')).toHaveLength(2)
@@ -226,7 +250,7 @@ describe('a full disk (C04)', () => {
   test('it recovers without a call, too', async () => {
     const { meter, disk, clock } = setUp()
     disk.left = 0
-    expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+    await expect(meter.begin(ann, getPet)).rejects.toEqual(notRecorded)
     clock.pass(limits.spoolRecoverMs)
     expect(meter.healthy).toBe(false)
     disk.left = undefined
@@ -238,10 +262,10 @@ describe('a full disk (C04)', () => {
   test.each([1, 40, 150])('%d bytes of a begin that fitted never run into the next line', async (left) => {
     const { meter, disk } = setUp()
     disk.left = left
-    expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+    await expect(meter.begin(ann, getPet)).rejects.toEqual(notRecorded)
     disk.left = undefined
-    const entry = meter.begin(ann, getPet)
-    entry.end(fine)
+    const entry = await meter.begin(ann, getPet)
+    await entry.end(fine)
     const lines = linesIn(dir)
     expect(lines.filter((line) => line === 'torn')).toHaveLength(1)
     expect(idsOf(lines, 'begin')).toEqual([entry.id])
@@ -249,18 +273,21 @@ describe('a full disk (C04)', () => {
     await meter.close()
   })
 
-  test.each([0, 1, 100, 200])(
-    'ends that found no room beyond %d bytes are reported, kept and written once',
-    async (left) => {
+  test.each(
+    [0, 1, 100, 200].flatMap((left) => [{ left, turns: 'one turn' } as const, { left, turns: 'many' } as const]),
+  )(
+    'ends in $turns that found no room beyond $left bytes are reported, kept and written once',
+    async ({ left, turns }) => {
       const { meter, disk, faults, kinds } = setUp()
-      const entries = Array.from({ length: 5 }, () => meter.begin(ann, getPet))
+      const entries = await begun(meter, 5)
       disk.left = left
-      for (const entry of entries) entry.end(fine)
+      if (turns === 'many') for (const entry of entries) await entry.end(fine)
+      else await Promise.all(entries.map((entry) => entry.end(fine)))
       expect(kinds()).toEqual(['write_failed', ...entries.map(() => 'end_waits')])
       expect(faults.at(-1)?.ends).toBe(5)
       expect(idsOf(linesIn(dir), 'end')).toEqual([])
       disk.left = undefined
-      meter.begin(ann, getPet).end(fine)
+      await call(meter)
       expect(idsOf(linesIn(dir), 'end')).toHaveLength(6)
       expect(new Set(idsOf(linesIn(dir), 'end')).size).toBe(6)
       expect(faults.at(-1)).toMatchObject({ kind: 'recovered', ends: 0 })
@@ -270,14 +297,14 @@ describe('a full disk (C04)', () => {
 
   test('a call whose end waited is carried no further, and its first end is the one that counts', async () => {
     const { meter, disk, clock } = setUp()
-    const entry = meter.begin(ann, getPet)
+    const entry = await meter.begin(ann, getPet)
     disk.left = 0
-    entry.end(fine)
-    entry.end({ ...fine, outcome: 'failed' })
+    await entry.end(fine)
+    await entry.end({ ...fine, outcome: 'failed' })
     disk.left = undefined
     for (let rotation = 0; rotation < 2; rotation += 1) {
       clock.pass(limits.spoolIdleMs + 1)
-      meter.begin(ann, getPet).end(fine)
+      await call(meter)
     }
     const lines = linesIn(dir)
     expect(idsOf(lines, 'carried')).toEqual([entry.id])
@@ -289,18 +316,16 @@ describe('a full disk (C04)', () => {
 
   test('a disk that fills again while the kept ends are written loses none and doubles none', async () => {
     const { meter, disk } = setUp()
-    const entries = Array.from({ length: 20 }, () => meter.begin(ann, getPet))
+    const entries = await begun(meter, 20)
     disk.left = 0
-    for (const entry of entries) entry.end(fine)
+    await Promise.all(entries.map((entry) => entry.end(fine)))
     for (let attempt = 0; attempt < 40; attempt += 1) {
       disk.left = 4_000 + attempt * 100
-      expect(() => {
-        meter.begin(ann, getPet)
-        throw new Error('made')
-      }).toThrow()
+      // some of them find room for the head, and then for themselves or not
+      await meter.begin(ann, getPet).catch(() => undefined)
     }
     disk.left = undefined
-    meter.begin(ann, getPet).end(fine)
+    await call(meter)
     const ends = idsOf(linesIn(dir), 'end')
     for (const entry of entries) expect(ends.filter((id) => id === entry.id)).toHaveLength(1)
     await meter.close()
@@ -318,26 +343,26 @@ describe('a full disk (C04)', () => {
       disk,
       onFault: (f) => void faults.push(f),
     })
-    expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+    await expect(meter.begin(ann, getPet)).rejects.toEqual(notRecorded)
     expect(faults[0]?.error).toMatchObject({ code: 'ENOSPC' })
     expect(segmentsIn(dir)).toEqual([])
     isFull = false
-    meter.begin(ann, getPet).end(fine)
+    await call(meter)
     expect(idsOf(linesIn(dir), 'end')).toHaveLength(1)
     await meter.close()
   })
 
   test('ends that could never be written are reported when the meter closes, and so is one that comes after', async () => {
     const { meter, disk, faults } = setUp()
-    const [one, two] = [meter.begin(ann, getPet), meter.begin(ann, getPet)]
+    const [one, two] = [await meter.begin(ann, getPet), await meter.begin(ann, getPet)]
     disk.left = 0
-    one.end(fine)
+    await one.end(fine)
     await meter.close()
     expect(faults.at(-1)).toMatchObject({ kind: 'ends_lost', ends: 1 })
-    two.end(fine)
+    await two.end(fine)
     expect(faults.at(-1)).toMatchObject({ kind: 'ends_lost', ends: 2 })
     expect(meter.healthy).toBe(false)
-    expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+    await expect(meter.begin(ann, getPet)).rejects.toEqual(notRecorded)
   })
 })
 
@@ -346,7 +371,7 @@ describe('a directory that cannot be written and an fsync that fails (C05)', () 
     writeFileSync(dir, 'a file where the directory should be')
     const { meter, clock, kinds } = setUp()
     expect(meter.healthy).toBe(false)
-    expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+    await expect(meter.begin(ann, getPet)).rejects.toEqual(notRecorded)
     rmSync(dir)
     clock.pass(limits.spoolRecoverMs)
     expect(meter.healthy).toBe(true)
@@ -356,19 +381,19 @@ describe('a directory that cannot be written and an fsync that fails (C05)', () 
 
   test('group: a failed fsync refuses calls, is never repeated on its file, and needs a new file that syncs', async () => {
     const { meter, clock, disk, kinds } = setUp('group')
-    meter.begin(ann, getPet).end(fine)
+    await call(meter)
     const files = new Set<number>()
     disk.onSync = (fd) => void files.add(fd)
     disk.syncFails = true
     clock.pass(limits.spoolSyncMs)
     await settle(() => !meter.healthy)
-    expect(() => meter.begin(ann, getPet)).toThrow(notRecorded)
+    await expect(meter.begin(ann, getPet)).rejects.toEqual(notRecorded)
     clock.pass(limits.spoolRecoverMs)
     expect(meter.healthy).toBe(false)
     expect(kinds()[0]).toBe('sync_failed')
     expect(segmentsIn(dir)).toHaveLength(1)
     disk.syncFails = false
-    meter.begin(ann, getPet).end(fine)
+    await call(meter)
     expect(segmentsIn(dir)).toHaveLength(2)
     expect(files.size).toBe(1)
     expect(kinds().at(-1)).toBe('recovered')
@@ -378,23 +403,23 @@ describe('a directory that cannot be written and an fsync that fails (C05)', () 
 
   test('sync: an end whose fsync failed is on file once, and the next call waits for a new file', async () => {
     const { meter, disk, kinds } = setUp('sync')
-    const entry = meter.begin(ann, getPet)
+    const entry = await meter.begin(ann, getPet)
     disk.syncFails = true
-    entry.end(fine)
+    await entry.end(fine)
     expect(kinds()).toEqual(['sync_failed'])
     expect(meter.healthy).toBe(false)
     disk.syncFails = false
-    meter.begin(ann, getPet).end(fine)
+    await call(meter)
     expect(idsOf(linesIn(dir), 'end').filter((id) => id === entry.id)).toHaveLength(1)
     await meter.close()
   })
 
   test('a spool directory that is taken away is made again with the next segment', async () => {
     const { meter, clock } = setUp()
-    meter.begin(ann, getPet).end(fine)
+    await call(meter)
     rmSync(dir, { recursive: true })
     clock.pass(limits.spoolIdleMs + 1)
-    meter.begin(ann, getPet).end(fine)
+    await call(meter)
     expect(idsOf(linesIn(dir), 'end')).toHaveLength(1)
     mkdirSync(dir, { recursive: true })
     await meter.close()

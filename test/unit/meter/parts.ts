@@ -1,9 +1,10 @@
 /** Parts that the meter's tests share: a clock moved by hand, a disk that can be made to fail, calls to record. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../../src/core/clock.ts'
 import type { Principal } from '../../../src/core/model.ts'
 import { type Line, parseLine } from '../../../src/meter/line.ts'
+import type { CallResult, Entry, Meter } from '../../../src/meter/meter.ts'
 import { type Disk, systemDisk } from '../../../src/meter/spool.ts'
 
 export interface ManualClock extends Clock {
@@ -49,6 +50,8 @@ export const manualClock = (start = Date.UTC(2026, 10, 24, 10)): ManualClock => 
 export interface FaultyDisk extends Disk {
   /** Bytes that can still be written; undefined for no end. */
   left: number | undefined
+  /** Writes that were tried: the lines of every turn, and the head of every segment. */
+  writes: number
   syncFails: boolean
   syncs: number
   /** Told of every fsync that is asked for in the background. */
@@ -60,15 +63,18 @@ const fault = (code: string): Error => Object.assign(new Error(`${code}: injecte
 export const faultyDisk = (): FaultyDisk => ({
   ...systemDisk,
   left: undefined,
+  writes: 0,
   syncFails: false,
   syncs: 0,
   onSync: () => undefined,
   write(fd, text) {
+    this.writes += 1
     if (this.left === undefined) return systemDisk.write(fd, text)
     if (this.left === 0) throw fault('ENOSPC')
-    const part = text.slice(0, this.left)
+    // in bytes, so that it may end within a character
+    const part = Buffer.from(text).subarray(0, this.left)
     this.left -= part.length
-    return systemDisk.write(fd, part)
+    return writeSync(fd, part)
   },
   sync(fd) {
     this.syncs += 1
@@ -86,6 +92,21 @@ export const faultyDisk = (): FaultyDisk => ({
 export const ann: Principal = { tenant: 'local', subject: 'ann', client: 'editor', scopes: new Set() }
 export const getPet = { name: 'pets___get', target: 'pets' }
 export const fine = { outcome: 'ok', status: 200, bytesIn: 10, bytesOut: 20 } as const
+
+/** Records one call from its begin to its end. */
+export const call = async (meter: Meter, who = ann, result: CallResult = fine): Promise<Entry> => {
+  const entry = await meter.begin(who, getPet)
+  await entry.end(result)
+  return entry
+}
+
+/** Records calls whose lines share their turns. */
+export const calls = (meter: Meter, count: number, who = ann): Promise<Entry[]> =>
+  Promise.all(Array.from({ length: count }, () => call(meter, who)))
+
+/** Begins calls in one turn. */
+export const begun = (meter: Meter, count: number): Promise<Entry[]> =>
+  Promise.all(Array.from({ length: count }, () => meter.begin(ann, getPet)))
 
 export const segmentsIn = (dir: string): string[] => readdirSync(dir).toSorted()
 

@@ -11,7 +11,7 @@ import type { RollUpResult } from '../../../src/meter/rollup.ts'
 import { spoolDir } from '../../../src/meter/spool.ts'
 import { startUsageThread } from '../../../src/meter/usage-thread.ts'
 import { openSqliteStore } from '../../../src/store/sqlite.ts'
-import { ann, fine, getPet, manualClock, settle } from './parts.ts'
+import { calls, manualClock, settle } from './parts.ts'
 
 let dataDir = ''
 beforeEach(() => {
@@ -35,14 +35,14 @@ const setUp = (crashes = 0) => {
   return { clock, faults, rolled, thread }
 }
 
-const record = async (calls: number) => {
+const record = async (count: number) => {
   const meter = createMeter({
     dir: spoolDir(dataDir),
     durability: 'group',
     clock: systemClock,
     onFault: () => undefined,
   })
-  for (let call = 0; call < calls; call += 1) meter.begin(ann, getPet).end(fine)
+  await calls(meter, count)
   await meter.close()
 }
 

@@ -20,7 +20,7 @@ import { createMeter, type Meter } from '../../../src/meter/meter.ts'
 import { createUsage } from '../../../src/meter/usage.ts'
 import { openSqliteStore } from '../../../src/store/sqlite.ts'
 import type { Store } from '../../../src/store/store.ts'
-import { ann, fine, getPet, linesIn, manualClock, segmentsIn } from './parts.ts'
+import { ann, calls, fine, getPet, linesIn, manualClock, segmentsIn } from './parts.ts'
 
 let parent = ''
 let dir = ''
@@ -68,9 +68,9 @@ describe('roll-up', () => {
 
   test('a live segment is added as it grows, each line once', async () => {
     const meter = meterHere()
-    for (const calls of [1, 0, 3]) {
-      for (let call = 0; call < calls; call += 1) meter.begin(ann, getPet).end(fine)
-      expect(await usage().rollUp()).toEqual({ events: calls, torn: 0 })
+    for (const count of [1, 0, 3]) {
+      await calls(meter, count)
+      expect(await usage().rollUp()).toEqual({ events: count, torn: 0 })
     }
     expect(await counts()).toEqual({ ok: [4, 4] })
     await meter.close()
@@ -162,10 +162,10 @@ describe('roll-up', () => {
   test('a later process with the same number (as in a container) takes over no call', async () => {
     leave(begin('a'), process.pid)
     const meter = meterHere()
-    const entry = meter.begin(ann, getPet)
+    const entry = await meter.begin(ann, getPet)
     await usage().rollUp()
     expect(await counts()).toEqual({ unknown: [1, 0] })
-    entry.end(fine)
+    await entry.end(fine)
     await usage().rollUp()
     expect(await counts()).toEqual({ ok: [1, 1], unknown: [1, 0] })
     await meter.close()
@@ -254,7 +254,7 @@ describe('roll-up', () => {
 
   test('a power cut leaves the fsynced prefix, of which every whole line counts (C03)', async () => {
     const meter = meterHere()
-    for (let call = 0; call < 20; call += 1) meter.begin(ann, getPet).end(fine)
+    await calls(meter, 20)
     const [live = ''] = segmentsIn(dir)
     const bytes = readFileSync(join(dir, live))
     const kept = join(parent, 'kept')

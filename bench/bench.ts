@@ -1,0 +1,307 @@
+/**
+ * `npm run bench`: the gateway against a bare reverse proxy, in one run on one machine, as ratios. Absolute figures of a
+ * shared machine mean little; the ratios are what counts.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync, mkdirSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import autocannon from 'autocannon'
+
+const seconds = Number(process.env['BENCH_SECONDS'] ?? 4)
+const main = join(import.meta.dirname, '../src/main.ts')
+const children: ChildProcess[] = []
+const version = '2026-07-28'
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+    })
+  })
+
+async function startServer(
+  kind: string,
+  port: number,
+  upstream = '',
+  env: NodeJS.ProcessEnv = {},
+): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'servers.ts'), kind, String(port), upstream], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
+  })
+  children.push(child)
+  await new Promise((resolve) => child.stdout?.once('data', resolve))
+  return child
+}
+
+interface Started {
+  readonly child: ChildProcess
+  readonly url: string
+  readonly readyMs: number
+}
+
+async function startGateway(dir: string, config: object): Promise<Started> {
+  writeFileSync(
+    join(dir, 'gateway.config.json'),
+    JSON.stringify({ listen: { port: await freePort() }, admin: { port: await freePort() }, ...config }),
+  )
+  const began = performance.now()
+  const child = spawn(process.execPath, [main, 'serve', '--config', join(dir, 'gateway.config.json')], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  children.push(child)
+  let log = ''
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      log += text
+      const line = log.split('\n').find((candidate) => candidate.includes('"msg":"ready"'))
+      if (line !== undefined) resolve((JSON.parse(line) as { url: string }).url)
+    })
+    child.once('exit', () => reject(new Error(log)))
+  })
+  return { child, url, readyMs: performance.now() - began }
+}
+
+const headers = (method: string, name?: string): { [header: string]: string } => ({
+  'content-type': 'application/json',
+  accept: 'application/json, text/event-stream',
+  'mcp-protocol-version': version,
+  'mcp-method': method,
+  ...(name === undefined ? {} : { 'mcp-name': name }),
+})
+
+const body = (method: string, params: object): string =>
+  JSON.stringify({
+    jsonrpc: '2.0',
+    id: 1,
+    method,
+    params: {
+      ...params,
+      _meta: { 'io.modelcontextprotocol/protocolVersion': version, 'io.modelcontextprotocol/clientCapabilities': {} },
+    },
+  })
+
+interface Figures {
+  readonly rate: number
+  readonly p50: number
+  readonly p99: number
+  readonly errors: number
+}
+
+async function drive(
+  url: string,
+  connections: number,
+  options: { method?: 'POST' | 'GET'; headers?: object; body?: string } = {},
+): Promise<Figures> {
+  const run = await autocannon({ url, connections, duration: seconds, ...(options as object) })
+  return {
+    rate: run['2xx'] / run.duration,
+    p50: run.latency.p50,
+    p99: run.latency.p99,
+    errors: run.non2xx + run.errors,
+  }
+}
+
+/** Two subjects in turn, so that the machine's moods strike both; the best of each counts. */
+async function pair(one: () => Promise<Figures>, other: () => Promise<Figures>): Promise<readonly [Figures, Figures]> {
+  const best = (a: Figures, b: Figures): Figures => (a.rate >= b.rate ? a : b)
+  const first = [await one(), await other()] as const
+  return [best(first[0], await one()), best(first[1], await other())]
+}
+
+const rssMiB = (pid: number | undefined, field = 'VmRSS'): number =>
+  Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1_024
+
+const petstore = (operations: number): object => ({
+  openapi: '3.1.0',
+  info: { title: 'pets', version: '1' },
+  paths: Object.fromEntries(
+    Array.from({ length: operations }, (_, index) => [
+      index === 0 ? '/pets/{id}' : `/pets/{id}/part${index}`,
+      {
+        get: {
+          operationId: index === 0 ? 'get_pet' : `get_part_${index}`,
+          summary: 'Look up one pet',
+          description: 'The pet with its tags and its owner. '.repeat(6),
+          parameters: [
+            {
+              name: 'id',
+              in: 'path',
+              required: true,
+              description: 'The number on its collar.',
+              schema: { type: 'integer', minimum: 1 },
+            },
+            {
+              name: 'verbose',
+              in: 'query',
+              description: 'With everything.',
+              schema: { type: 'boolean', default: false },
+            },
+            {
+              name: 'fields',
+              in: 'query',
+              description: 'Only these members.',
+              schema: { type: 'array', items: { type: 'string', enum: ['id', 'name', 'tags', 'owner'] } },
+            },
+          ],
+          responses: { 200: { description: 'ok', content: { 'application/json': { schema: {} } } } },
+        },
+      },
+    ]),
+  ),
+})
+
+const round = (value: number, digits = 0): string => value.toFixed(digits)
+const row = (...cells: readonly string[]): void => void process.stdout.write(`| ${cells.join(' | ')} |\n`)
+
+async function calls(): Promise<void> {
+  const [downstreamPort, proxyPort] = [await freePort(), await freePort()]
+  await startServer('downstream', downstreamPort)
+  const proxy = await startServer('proxy', proxyPort, `http://127.0.0.1:${downstreamPort}`)
+  const dir = mkdtempSync(join(tmpdir(), 'toolgate-bench-'))
+  mkdirSync(join(dir, 'specs'))
+  writeFileSync(join(dir, 'specs/pets.json'), JSON.stringify(petstore(1)))
+  const gateway = await startGateway(dir, {
+    admin: { port: await freePort(), tools: false },
+    egress: { allow: [`127.0.0.1:${downstreamPort}`] },
+    targets: { pets: { server: `http://127.0.0.1:${downstreamPort}` } },
+  })
+  const call = {
+    method: 'POST' as const,
+    headers: headers('tools/call', 'pets___get_pet'),
+    body: body('tools/call', { name: 'pets___get_pet', arguments: { id: 42, verbose: true } }),
+  }
+  await drive(`${gateway.url}/mcp`, 8, call)
+  row(
+    'tools/call, connections',
+    'gateway, calls/s',
+    'bare proxy, requests/s',
+    'ratio',
+    'gateway p50/p99 ms',
+    'proxy p50/p99 ms',
+    'errors',
+  )
+  row('---', '---', '---', '---', '---', '---', '---')
+  for (const connections of [1, 32, 256]) {
+    const [ours, bare] = await pair(
+      () => drive(`${gateway.url}/mcp`, connections, call),
+      () => drive(`http://127.0.0.1:${proxyPort}/`, connections),
+    )
+    row(
+      String(connections),
+      round(ours.rate),
+      round(bare.rate),
+      round(ours.rate / bare.rate, 2),
+      `${ours.p50}/${ours.p99}`,
+      `${bare.p50}/${bare.p99}`,
+      String(ours.errors),
+    )
+  }
+  process.stdout.write(
+    `\nRSS after it: gateway ${round(rssMiB(gateway.child.pid))} MiB, bare proxy ${round(rssMiB(proxy.pid))} MiB\n\n`,
+  )
+  await stop(gateway.child)
+  rmSync(dir, { recursive: true })
+}
+
+async function lists(): Promise<void> {
+  const dir = mkdtempSync(join(tmpdir(), 'toolgate-bench-'))
+  mkdirSync(join(dir, 'specs'))
+  writeFileSync(join(dir, 'specs/pets.json'), JSON.stringify(petstore(1_000)))
+  const gateway = await startGateway(dir, {
+    admin: { port: await freePort(), tools: false },
+    targets: { pets: { server: 'https://pets.example.com' } },
+  })
+  const request = { method: 'POST' as const, headers: headers('tools/list'), body: body('tools/list', {}) }
+  const rawPort = await freePort()
+  await startServer('list', rawPort, `${gateway.url}/mcp`, {
+    LIST_REQUEST: JSON.stringify({ ...request, headers: { ...request.headers, 'accept-encoding': 'identity' } }),
+  })
+  const bytes = (await (await fetch(`http://127.0.0.1:${rawPort}/`)).arrayBuffer()).byteLength
+  row(
+    `tools/list of 1,000 tools (${bytes} bytes), connections`,
+    'gateway, lists/s',
+    'same bytes from node:http',
+    'ratio',
+    'gzip, lists/s',
+    'gzip ratio',
+  )
+  row('---', '---', '---', '---', '---', '---')
+  for (const connections of [1, 32, 256]) {
+    const [ours, raw] = await pair(
+      () => drive(`${gateway.url}/mcp`, connections, request),
+      () => drive(`http://127.0.0.1:${rawPort}/`, connections),
+    )
+    const zipped = await drive(`${gateway.url}/mcp`, connections, {
+      ...request,
+      headers: { ...request.headers, 'accept-encoding': 'gzip' },
+    })
+    row(
+      String(connections),
+      round(ours.rate),
+      round(raw.rate),
+      round(ours.rate / raw.rate, 2),
+      round(zipped.rate),
+      round(zipped.rate / raw.rate, 2),
+    )
+  }
+  process.stdout.write(`\nRSS with 1,000 tools, after it: ${round(rssMiB(gateway.child.pid))} MiB\n\n`)
+  await stop(gateway.child)
+  rmSync(dir, { recursive: true })
+}
+
+async function startUp(): Promise<void> {
+  const dir = mkdtempSync(join(tmpdir(), 'toolgate-bench-'))
+  mkdirSync(join(dir, 'specs'))
+  for (let index = 0; index < 10; index++)
+    writeFileSync(join(dir, `specs/pets${index}.json`), JSON.stringify(petstore(20)))
+  const targets = Object.fromEntries(
+    Array.from({ length: 10 }, (_, index) => [`pets${index}`, { server: 'https://pets.example.com' }]),
+  )
+  const times: number[] = []
+  for (let run = 0; run < 5; run++) {
+    const gateway = await startGateway(dir, { targets })
+    times.push(gateway.readyMs)
+    await stop(gateway.child)
+  }
+  times.sort((a, b) => a - b)
+  process.stdout.write(
+    `Start to ready with 10 descriptions: median ${round(times[2] ?? 0)} ms, best ${round(times[0] ?? 0)} ms, worst ${round(times[4] ?? 0)} ms\n`,
+  )
+  rmSync(dir, { recursive: true })
+}
+
+/** One description in a process of its own: time inside, and the peak that the kernel saw. */
+async function importOf(file: string): Promise<void> {
+  const script = join(import.meta.dirname, 'import.ts')
+  const child = spawn(process.execPath, [script, file], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let out = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
+  await new Promise((resolve) => child.once('close', resolve))
+  process.stdout.write(out)
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return
+  child.kill('SIGTERM')
+  await new Promise((resolve) => child.once('exit', resolve))
+}
+
+try {
+  await startUp()
+  const big =
+    process.env['BENCH_DESCRIPTION'] ?? join(import.meta.dirname, '../.corpus/open/specs/github/api.github.com.json')
+  if (existsSync(big)) await importOf(big)
+  else
+    process.stdout.write(
+      `Import of a large description: skipped, ${big} is not there (BENCH_DESCRIPTION names another)\n`,
+    )
+  process.stdout.write('\n')
+  await calls()
+  await lists()
+} finally {
+  for (const child of children) if (child.exitCode === null) child.kill('SIGKILL')
+}
