@@ -1,5 +1,6 @@
 /** What the gateway offers: an immutable set of tools, found by name in constant time, listed from bytes made once. */
 import { versionOf } from '../core/hash.ts'
+import { limits } from '../core/limits.ts'
 import type { Target, Tool } from '../core/model.ts'
 import { type Listing, toListing } from './listing.ts'
 import type { ToolSet } from './tools.ts'
@@ -13,6 +14,8 @@ export function bindTools(target: Target, set: ToolSet): Tool[] {
     definition: set.bytes.subarray(from, to),
   }))
 }
+
+const cursorOf = (name: string): string => Buffer.from(name).toString('base64url')
 
 export interface Page {
   /** Complete but for `"id"` and what stands after it. */
@@ -58,6 +61,8 @@ export class Catalogue {
     if (page === undefined) {
       page = this.#make(start)
       this.#pages.set(start, page)
+      if (this.#pages.size > limits.pagesKept)
+        for (const oldest of this.#pages.keys().take(1)) this.#pages.delete(oldest)
     }
     return page
   }
@@ -65,7 +70,9 @@ export class Catalogue {
   /** A cursor names the tool that the page before ended with, so that it survives a change of the catalogue. */
   #start(cursor: string): number | undefined {
     if (cursor === '') return 0
+    if (this.#pageSize >= this.tools.length) return undefined
     const name = Buffer.from(cursor, 'base64url').toString('utf8')
+    if (cursorOf(name) !== cursor) return undefined
     const index = this.tools.findIndex((tool) => tool.name > name)
     return this.#byName.has(name) && index > 0 ? index : undefined
   }
@@ -81,8 +88,7 @@ export class Catalogue {
       parts.push(tool.definition)
     }
     const last = this.tools[end - 1]
-    const cursor =
-      last === undefined || end >= this.tools.length ? undefined : Buffer.from(last.name).toString('base64url')
+    const cursor = last === undefined || end >= this.tools.length ? undefined : cursorOf(last.name)
     const next = cursor === undefined ? '' : `,"nextCursor":${JSON.stringify(cursor)}`
     const list = Buffer.concat(parts)
     const ending = (members: string): Listing =>

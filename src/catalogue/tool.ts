@@ -40,7 +40,7 @@ export function toDefinition(target: string, operation: Operation, override: Too
       ...(operation.title === undefined ? {} : { title: operation.title }),
       readOnlyHint: operation.effect === 'read',
       destructiveHint: operation.effect === 'delete',
-      idempotentHint: operation.idempotent && operation.effect !== 'read' ? true : operation.effect === 'read',
+      idempotentHint: operation.idempotent && operation.effect !== 'read',
       openWorldHint: true,
     },
   }

@@ -69,8 +69,11 @@ function forgetOldest(from: Ajv2020): void {
 /** Faults in a caller's arguments, each with its path and never a value; none when they fit. */
 export function checkArguments(tool: Tool, args: Json): readonly string[] {
   const { input } = checksOf(tool)
-  if (input(args)) return []
-  return [...new Set((input.errors ?? []).map(fault))].slice(0, limits.faultsShown)
+  if (fits(input, args)) return []
+  return [...new Set((input.errors ?? []).map((error) => fault(error).slice(0, limits.faultChars)))].slice(
+    0,
+    limits.faultsShown,
+  )
 }
 
 function fault(error: ErrorObject): string {
@@ -104,7 +107,12 @@ export function outputCheck(tool: Tool): { conform(value: Json): Conforming } | 
 /** Takes out the members at fault, the deepest first; in the end whole members of the root, of which none is required. */
 function conform(check: ValidateFunction, value: Json): Conforming {
   if (fits(check, value)) return { value, whole: true }
-  const copy = structuredClone(value)
+  let copy: Json
+  try {
+    copy = structuredClone(value)
+  } catch {
+    return { value: {}, whole: false }
+  }
   for (let round = 0; round < 4; round++) {
     for (const error of check.errors ?? []) removeAt(copy, tokensOf(error), round)
     if (fits(check, copy)) return { value: copy, whole: false }

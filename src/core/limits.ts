@@ -36,6 +36,7 @@ export const limits = {
   documentNodes: 5_000_000,
   documentDepth: 500,
   documentAliases: 10_000,
+  yamlMends: 100,
   documentOperations: 20_000,
   documentWarnings: 1_000,
   importMs: 60_000,
@@ -44,6 +45,7 @@ export const limits = {
   refHops: 100,
   schemaNodes: 50_000,
   schemaDepth: 100,
+  schemaChain: 300,
   outputSchemaChars: 128 * KiB,
   descriptionChars: 1_024,
   titleChars: 128,
@@ -73,6 +75,8 @@ export const limits = {
   resultTextChars: 1 * MiB,
   compiledSchemas: 512,
   faultsShown: 10,
+  faultChars: 400,
+  pagesKept: 1_000,
 
   // metering
   spoolSegmentBytes: 64 * MiB,

@@ -1,4 +1,5 @@
 /** A key in a header (with an optional prefix such as `Bearer`), in the query or in a cookie. */
+import { GatewayError } from '../core/errors.ts'
 import type { OutboundRequest } from '../core/model.ts'
 import { Secret } from '../core/secret.ts'
 import type { CredentialProvider } from './provider.ts'
@@ -23,11 +24,16 @@ export function apiKey(options: ApiKeyOptions): CredentialProvider {
           return { ...request, headers: new Map(request.headers).set(name.toLowerCase(), text) }
         }
         case 'query': {
+          refuseTaken(queryNames(request.url), name)
           const pair = `${encodeURIComponent(name)}=${encodeURIComponent(value.reveal())}`
           return { ...request, url: `${request.url}${request.url.includes('?') ? '&' : '?'}${pair}` }
         }
         case 'cookie': {
           const present = request.headers.get('cookie')
+          refuseTaken(
+            (present ?? '').split('; ').map((pair) => pair.split('=', 1)[0] ?? ''),
+            name,
+          )
           const pair = `${name}=${encodeURIComponent(value.reveal())}`
           const cookie = present === undefined ? pair : `${present}; ${pair}`
           return { ...request, headers: new Map(request.headers).set('cookie', cookie) }
@@ -35,4 +41,14 @@ export function apiKey(options: ApiKeyOptions): CredentialProvider {
       }
     },
   }
+}
+
+const queryNames = (url: string): string[] => [...new URL(url).searchParams.keys()]
+
+/** An argument that spreads its members over the query or the cookies must not put one where the credential goes. */
+function refuseTaken(names: readonly string[], name: string): void {
+  if (names.includes(name))
+    throw new GatewayError('request_unbuildable', {
+      words: `An argument has a member called ${name}, and that place is the credential’s.`,
+    })
 }

@@ -126,7 +126,8 @@ export class Exchange {
     return {
       send: (message) => {
         if (outgoing.writableEnded || this.#hungUp) return
-        outgoing.write(`event: message\ndata: ${message}\n\n`)
+        // A target's own JSON may be spread over lines; between its tokens a space says the same.
+        outgoing.write(`event: message\ndata: ${message.replace(/[\r\n]+/g, ' ')}\n\n`)
         if (outgoing.writableLength > limits.streamQueueBytes) outgoing.destroy()
       },
       end: () => {

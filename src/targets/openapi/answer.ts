@@ -15,7 +15,7 @@ export function interpretAnswer(operation: OperationRef, response: InboundRespon
   const type = essence(response.headers.get('content-type') ?? '')
   if (type === resultType) {
     const result = readResult(response)
-    if (result !== undefined) return { ...result, status }
+    if (result !== undefined) return { ...owing(result, output), status }
   }
   const text = asText(response, type)
   // A tool with an output schema owes structured content (MCP 2026-07-28, tools); an answer without JSON owes none of it.
@@ -30,6 +30,16 @@ export function interpretAnswer(operation: OperationRef, response: InboundRespon
   const structured = conforming(text, output)
   if (structured.flag === undefined) return { isError: false, status, content, structured: structured.text }
   return { isError: false, status, content, structured: structured.text, meta: { 'toolgate/output': structured.flag } }
+}
+
+/** A target's own result, held against the output schema and the bound for texts like any other answer. */
+function owing(result: Outcome, output: OutputCheck | undefined): Outcome {
+  if (result.ask !== undefined) return result
+  const content = result.content.map((block) =>
+    block.type === 'text' ? { ...block, text: bounded(block.text, false) } : block,
+  )
+  if (output === undefined || result.isError) return { ...result, content }
+  return { ...result, content, structured: conforming(result.structured ?? '{}', output).text }
 }
 
 function refusal(response: InboundResponse): string {
@@ -50,7 +60,7 @@ function asText(response: InboundResponse, type: string): string | undefined {
     type === '' ||
     type.startsWith('text/') ||
     isJsonType(type) ||
-    /[/+](?:xml|javascript|yaml|x-ndjson|graphql|x-www-form-urlencoded|jwt|sql|toml|csv)$/.test(type)
+    /[/+](?:x-)?(?:xml|javascript|yaml|ndjson|graphql|www-form-urlencoded|jwt|sql|toml|csv)$/.test(type)
   if (!textual) return undefined
   const charset = /charset="?([\w-]+)/i.exec(response.headers.get('content-type') ?? '')?.[1] ?? 'utf-8'
   try {

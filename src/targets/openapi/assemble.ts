@@ -2,19 +2,13 @@
  * One tool's schema from shared definitions: it carries those `$defs` that it uses and no others. A definition used
  * once is spelled out in its place, one used often or recursive stays in `$defs`, so the schema is as small as can be.
  */
-import type { Definitions } from './schema.ts'
-import { refTo } from './schema.ts'
+import { Circles } from './circles.ts'
+import { type Definitions, nameIn } from './schema.ts'
 import type { Schema } from './keywords.ts'
 import { eachSubschema, mapSubschemas } from './subschemas.ts'
 
-const prefix = refTo('')
 /** A definition this short costs less where it stands than as a reference. */
 const inlineChars = 60
-
-const nameIn = (schema: Schema): string | undefined => {
-  const ref = schema['$ref']
-  return typeof ref === 'string' && ref.startsWith(prefix) ? ref.slice(prefix.length) : undefined
-}
 
 interface Facts {
   /** How often each definition is referred to from this one. */
@@ -26,6 +20,7 @@ interface Facts {
 export class Assembler {
   readonly #definitions: Definitions
   readonly #facts = new Map<string, Facts>()
+  readonly #circles = new Circles((name) => [...this.#factsOf(name).uses.keys()])
 
   constructor(definitions: Definitions) {
     this.#definitions = definitions
@@ -36,9 +31,9 @@ export class Assembler {
     const counts = new Map<string, number>()
     const reach = this.#reach(usesOf(root), counts)
     if (reach.size === 0) return root
-    const recursive = this.#recursive(reach)
+    for (const name of reach) this.#circles.visit(name)
     const spelled = (name: string): boolean =>
-      !recursive.has(name) && (counts.get(name) === 1 || this.#factsOf(name).chars <= inlineChars)
+      !this.#circles.has(name) && (counts.get(name) === 1 || this.#isShort(name))
     const kept = new Map<string, Schema>()
     const rewrite = (schema: Schema): Schema => {
       const name = nameIn(schema)
@@ -73,18 +68,10 @@ export class Assembler {
     return reached
   }
 
-  /** Definitions that lie on a circle: repeatedly drops those that refer to nothing left. */
-  #recursive(names: ReadonlySet<string>): Set<string> {
-    const left = new Set(names)
-    for (let changed = true; changed; ) {
-      changed = false
-      for (const name of left) {
-        if ([...this.#factsOf(name).uses.keys()].some((other) => left.has(other))) continue
-        left.delete(name)
-        changed = true
-      }
-    }
-    return left
+  /** One that refers on would grow with each level that is spelled out. */
+  #isShort(name: string): boolean {
+    const { uses, chars } = this.#factsOf(name)
+    return uses.size === 0 && chars <= inlineChars
   }
 
   #factsOf(name: string): Facts {

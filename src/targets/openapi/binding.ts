@@ -35,6 +35,8 @@ export interface FieldBinding {
   readonly style?: Style
   readonly explode?: boolean
   readonly reserved?: true
+  /** Its value is a file: `{filename?, contentType?, data}`, or a list of them. */
+  readonly file?: true
 }
 
 export interface BodyBinding {

@@ -82,7 +82,7 @@ const escapeName = (name: string): string => name.replaceAll('"', '%22').replace
 function part(name: string, value: Json, field: FieldBinding): Buffer[] {
   const disposition = `Content-Disposition: form-data; name="${escapeName(name)}"`
   const declared = field.contentType?.split(',', 1)[0]?.trim()
-  const file = asFile(value)
+  const file = field.file === true ? asFile(value) : undefined
   if (file !== undefined) {
     const type =
       file.contentType ?? (declared === undefined || declared.includes('*') ? 'application/octet-stream' : declared)
@@ -115,7 +115,7 @@ function asFile(
 /** RFC 4648 §4, strictly: what is not base64 is refused, not guessed. */
 function fromBase64(value: Json | undefined, name: string): Buffer {
   const text = typeof value === 'string' ? value.replace(/\s+/g, '') : undefined
-  if (text === undefined || text.length % 4 === 1 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text))
+  if (text === undefined || !/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/.test(text))
     throw unbuildable(`The bytes of \`${name}\` must be base64.`)
   return Buffer.from(text, 'base64')
 }

@@ -81,13 +81,13 @@ export function swaggerBody(
 }
 
 function swaggerForm(raw: readonly RawParameter[], consumes: readonly string[], context: BodyContext): Body {
-  const properties: { [name: string]: unknown } = {}
+  const properties = new Map<string, unknown>()
   const fields: { [name: string]: FieldBinding } = {}
   const required: string[] = []
   let files = false
   for (const { node, name } of raw) {
     const { name: _name, in: _in, required: needed, collectionFormat: _format, ...schema } = node
-    properties[name] = schema
+    properties.set(name, schema)
     if (node['type'] === 'file') files = true
     if (needed === true) required.push(name)
     if (node['type'] === 'array') fields[name] = styleOf(node, 'query', '2.0')
@@ -95,8 +95,16 @@ function swaggerForm(raw: readonly RawParameter[], consumes: readonly string[], 
   const multipart = files || consumes.some((type) => essence(type) === 'multipart/form-data')
   const pointer = raw[0]?.pointer ?? ''
   const type = multipart ? 'multipart/form-data' : 'application/x-www-form-urlencoded'
-  const { schema, binding } = build(type, { type: 'object', properties, required }, {}, pointer, context)
-  return { schema, required: required.length > 0, binding: { ...binding, fields } }
+  const { schema, binding } = build(
+    type,
+    { type: 'object', properties: Object.fromEntries(properties), required },
+    {},
+    pointer,
+    context,
+  )
+  const merged = { ...binding.fields, ...fields }
+  for (const [name, field] of Object.entries(binding.fields ?? {})) merged[name] = { ...field, ...fields[name] }
+  return { schema, required: required.length > 0, binding: { ...binding, fields: merged } }
 }
 
 /** JSON first, since it says most; otherwise the description's own first choice. */
@@ -114,7 +122,17 @@ function kindOf(type: string): BodyKind {
   if (type === 'application/x-www-form-urlencoded') return 'form'
   if (type.startsWith('multipart/')) return 'multipart'
   if (type === 'application/xml' || type === 'text/xml' || type.endsWith('+xml')) return 'xml'
-  return type.startsWith('text/') ? 'text' : 'binary'
+  return type.startsWith('text/') || /[/+](?:x-)?yaml$/.test(type) ? 'text' : 'binary'
+}
+
+/** What is sent for a range of media types, and for what is no media type at all. */
+function concrete(type: string, schema: unknown, context: BodyContext): string {
+  const plain = essence(type)
+  if (!/^[\w!#$&^.+*-]+\/[\w!#$&^.+*-]+(?: *; *[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[^"\\\r\n]*"))*$/.test(type.trim()))
+    return 'application/octet-stream'
+  if (!plain.includes('*')) return type.trim()
+  if (kindOf(plain) === 'text') return 'text/plain'
+  return kindOf(plain) === 'json' && !isBinary(schema, context) ? 'application/json' : 'application/octet-stream'
 }
 
 function build(
@@ -124,23 +142,16 @@ function build(
   pointer: string,
   context: BodyContext,
 ): Omit<Body, 'required'> {
-  const plain = essence(type)
-  const kind = kindOf(plain)
-  const wildcard = plain.includes('*')
-  const contentType = wildcard
-    ? isBinary(schema, context)
-      ? 'application/octet-stream'
-      : 'application/json'
-    : type.trim()
-  if (kind === 'binary' || contentType === 'application/octet-stream')
-    return { schema: base64(contentType), binding: { kind: 'binary', contentType } }
+  const contentType = concrete(type, schema, context)
+  const kind = kindOf(essence(contentType))
+  if (kind === 'binary') return { schema: base64(contentType), binding: { kind, contentType } }
   if (kind === 'text' || kind === 'xml')
     return { schema: textSchema(schema, pointer, context), binding: { kind: 'text', contentType } }
   const converted = context.schemas.convert(schema, 'input', pointer)
   if (kind === 'json') return { schema: converted, binding: { kind, contentType } }
   const fields = fieldBindings(encoding)
   const object = context.schemas.spelled(converted, 'input')
-  const shown = kind === 'multipart' ? withFiles(schema, object, encoding, context) : object
+  const shown = kind === 'multipart' ? withFiles(schema, object, encoding, fields, context) : object
   return {
     schema: { type: 'object', ...shown },
     binding: { kind, contentType, ...(Object.keys(fields).length === 0 ? {} : { fields }) },
@@ -182,7 +193,13 @@ function fieldBindings(encoding: Node): { [name: string]: FieldBinding } {
 }
 
 /** The members of a multipart body that are files, shown as such. */
-function withFiles(schema: unknown, shown: Schema, encoding: Node, context: BodyContext): Schema {
+function withFiles(
+  schema: unknown,
+  shown: Schema,
+  encoding: Node,
+  fields: { [name: string]: FieldBinding },
+  context: BodyContext,
+): Schema {
   const properties = nodeAt(shown, 'properties')
   if (properties === undefined) return shown
   const raw = memberSchemas(schema, context, 0)
@@ -194,6 +211,7 @@ function withFiles(schema: unknown, shown: Schema, encoding: Node, context: Body
     if (kind === undefined || present === undefined) continue
     const description = textAt(present, 'description')
     const prosed = description === undefined ? {} : { description }
+    fields[name] = { ...fields[name], file: true }
     out[key] = kind === 'one' ? { ...fileSchema, ...prosed } : { type: 'array', items: fileSchema, ...prosed }
   }
   return { ...shown, properties: out }

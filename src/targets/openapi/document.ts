@@ -3,7 +3,6 @@ import { isUtf8 } from 'node:buffer'
 import SwaggerParser from '@apidevtools/swagger-parser'
 import { CORE_SCHEMA, loadAll, mergeTag } from 'js-yaml'
 import type { OpenAPI } from 'openapi-types'
-import { parse as parseLeniently } from 'yaml'
 import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Issue } from '../adapter.ts'
@@ -24,7 +23,7 @@ const yamlSchema = CORE_SCHEMA.withTags(mergeTag)
 export async function readDocument(bytes: Uint8Array, issues: Issue[]): Promise<Document> {
   if (bytes.byteLength > limits.documentBytes)
     throw new GatewayError('over_limit', { words: `The description is larger than ${limits.documentBytes} bytes.` })
-  const root = parse(decode(bytes))
+  const root = parse(decode(bytes), issues)
   if (!isNode(root)) throw refuse('The description is not an object.')
   checkSize(root)
   const dialect = dialectOf(root)
@@ -45,49 +44,60 @@ function decode(bytes: Uint8Array): string {
   return text
 }
 
-function parse(text: string): unknown {
+function parse(text: string, issues: Issue[]): unknown {
   if (/^\s*[{[]/.test(text)) {
     try {
       return JSON.parse(text)
     } catch (cause) {
       // Flow-style YAML begins the same way; when that fails too, the JSON parser's words are the better ones.
       try {
-        return parseYaml(text)
+        return parseYaml(text, issues)
       } catch (second) {
         if (second instanceof GatewayError && second.code === 'over_limit') throw second
         throw refuse(`The description is not valid JSON: ${firstLine(cause)}`, cause)
       }
     }
   }
-  return parseYaml(text)
+  return parseYaml(text, issues)
 }
 
 /**
- * js-yaml is ten times as fast; `yaml` follows it where it refuses indentation that YAML 1.2 and other tools take
- * (flow collections and folded scalars set back in a block). Both are bounded, and both reject custom tags.
+ * One YAML document. A line inside a quoted scalar or a flow collection that is set back too far is an error of YAML
+ * 1.2 that many tools let pass, and white space at its beginning means nothing: it is indented and read again.
  */
-function parseYaml(text: string): unknown {
-  try {
-    const documents = loadAll(text, {
-      schema: yamlSchema,
-      json: true,
-      maxDepth: limits.documentDepth,
-      maxAliases: limits.documentAliases,
-    })
-    if (documents.length > 1) throw refuse('The file holds several YAML documents; one is expected.')
-    return documents[0]
-  } catch (cause) {
-    if (cause instanceof GatewayError) throw cause
-    const words = firstLine(cause)
-    if (/alias|merge|depth|nesting/i.test(words))
-      throw new GatewayError('over_limit', { words: `The description exceeds a limit of YAML: ${words}`, cause })
-    if (!/indentation/i.test(words)) throw refuse(`The description is not valid YAML: ${words}`, cause)
+function parseYaml(text: string, issues: Issue[]): unknown {
+  const lines = text.split('\n')
+  const mended = new Set<number>()
+  for (;;) {
     try {
-      return parseLeniently(text, { maxAliasCount: 100, merge: true, uniqueKeys: false, logLevel: 'silent' })
-    } catch (second) {
-      throw refuse(`The description is not valid YAML: ${words}`, second)
+      const documents = loadAll(mended.size === 0 ? text : lines.join('\n'), {
+        schema: yamlSchema,
+        json: true,
+        maxDepth: limits.documentDepth,
+        maxAliases: limits.documentAliases,
+      })
+      if (documents.length > 1) throw refuse('The file holds several YAML documents; one is expected.')
+      return documents[0]
+    } catch (cause) {
+      if (cause instanceof GatewayError) throw cause
+      const words = firstLine(cause)
+      if (/alias|merge|depth|nesting/i.test(words))
+        throw new GatewayError('over_limit', { words: `The description exceeds a limit of YAML: ${words}`, cause })
+      const line = setBackLine(words)
+      if (line === undefined || mended.has(line) || mended.size >= limits.yamlMends)
+        throw refuse(`The description is not valid YAML: ${words}`, cause)
+      mended.add(line)
+      lines[line - 1] = `${' '.repeat(256)}${lines[line - 1] ?? ''}`
+      const message = `Line ${line} is set back too far for YAML; it is read as if it were not.`
+      issues.push({ severity: 'warning', code: 'yaml_indentation', pointer: '', message })
     }
   }
+}
+
+/** The line, from 1, that js-yaml finds set back too far. */
+const setBackLine = (words: string): number | undefined => {
+  const line = /^deficient indentation \((\d+):\d+\)/.exec(words)?.[1]
+  return line === undefined ? undefined : Number(line)
 }
 
 const firstLine = (cause: unknown): string =>

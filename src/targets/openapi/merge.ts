@@ -10,6 +10,9 @@ export const same = (a: unknown, b: unknown): boolean => a === b || JSON.stringi
 /** The conjunction of schemas as a single one, or `undefined` where only `allOf` can say it. The first one's prose wins. */
 export function mergeAll(parts: readonly Schema[]): Schema | undefined {
   const merged: Schema = {}
+  // `if` belongs with its own `then` and `else`: two of them stay apart.
+  const conditional = parts.filter((part) => 'if' in part || 'then' in part || 'else' in part)
+  if (conditional.length > 1) return undefined
   for (const part of parts) {
     for (const [keyword, value] of Object.entries(part)) {
       const present = merged[keyword]

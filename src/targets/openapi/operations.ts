@@ -76,6 +76,7 @@ class Reader {
       try {
         operations.push(this.#operation(place, ids[index] ?? '', label))
       } catch (error) {
+        this.#schemas.rollBack()
         if (!(error instanceof GatewayError)) throw error
         this.#issue('error', error.code, place.pointer, `${label} is left out: ${error.message}`)
       }
@@ -116,15 +117,14 @@ class Reader {
 
   #collect(item: Node, path: string, pointer: string, places: Place[]): void {
     const add = (method: string, operation: unknown, where: string): void => {
-      if (isNode(operation))
-        places.push({ method: method.toUpperCase(), path, pointer: where, operation, item, itemPointer: pointer })
+      if (isNode(operation)) places.push({ method, path, pointer: where, operation, item, itemPointer: pointer })
     }
     for (const method of methods) {
       if (method === 'trace' && this.#document.dialect === '2.0') continue
-      if (Object.hasOwn(item, method)) add(method, item[method], at(pointer, method))
+      if (Object.hasOwn(item, method)) add(method.toUpperCase(), item[method], at(pointer, method))
     }
     if (this.#document.dialect !== '3.2') return
-    if (Object.hasOwn(item, 'query')) add('query', item['query'], at(pointer, 'query'))
+    if (Object.hasOwn(item, 'query')) add('QUERY', item['query'], at(pointer, 'query'))
     for (const [method, operation] of Object.entries(nodeAt(item, 'additionalOperations') ?? {}))
       if (/^[\w!#$%&'*+.^`|~-]{1,32}$/.test(method)) add(method, operation, at(pointer, 'additionalOperations', method))
   }
@@ -152,7 +152,7 @@ class Reader {
     }
     const args = toArguments(path.parameters, body !== undefined, context)
     const input = this.#input.assemble(inputSchema(args, body))
-    const output = outputSchema(operation, this.#refs, this.#schemas, this.#output, pointer, warn)
+    const output = outputSchema(operation, this.#document, this.#refs, this.#schemas, this.#output, pointer, warn)
     const title = titleOf(operation)
     return {
       id,

@@ -82,10 +82,13 @@ export function toArguments(raw: readonly RawParameter[], hasBody: boolean, cont
   const kept = raw.filter((parameter) => isPlace(parameter.in) && usable(parameter, context))
   const times = new Map<string, number>()
   for (const { name } of kept) times.set(name, (times.get(name) ?? 0) + 1)
-  const taken = new Set<string>(hasBody ? [bodyArgument] : [])
+  const clashes = ({ name }: RawParameter): boolean => (times.get(name) ?? 0) > 1 || (hasBody && name === bodyArgument)
+  // Names that stand alone are kept, whatever comes first; only those that had to be told apart make way.
+  const plain = kept.filter((parameter) => !clashes(parameter)).map(({ name }) => context.keys.safe(name))
+  const taken = new Set<string>(hasBody ? [...plain, bodyArgument] : plain)
   return kept.map((parameter) => {
-    const clash = (times.get(parameter.name) ?? 0) > 1 || (hasBody && parameter.name === bodyArgument)
-    let argument = context.keys.safe(clash ? `${parameter.name}_${parameter.in}` : parameter.name)
+    if (!clashes(parameter)) return toArgument(parameter, context.keys.safe(parameter.name), context)
+    let argument = context.keys.safe(`${parameter.name}_${parameter.in}`)
     if (taken.has(argument)) argument = `${argument.slice(0, 55)}_${shortHash(`${parameter.in} ${parameter.name}`)}`
     taken.add(argument)
     return toArgument(parameter, argument, context)

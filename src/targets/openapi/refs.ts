@@ -1,6 +1,6 @@
 /** `$ref` within the document: JSON Pointers and anchors, never a file or a URL; chains and rings are bounded. */
 import { limits } from '../../core/limits.ts'
-import { isNode, listAt, member, type Node, textAt } from './tree.ts'
+import { isNode, member, type Node, textAt } from './tree.ts'
 
 export type Resolved =
   | { readonly ok: true; readonly node: unknown; readonly pointer: string }
@@ -100,12 +100,4 @@ function collectAnchors(root: Node): Map<string, { node: Node; pointer: string }
     }
   }
   return anchors
-}
-
-/** Whether a schema or what it refers to carries a flag such as `readOnly`. */
-export const flagged = (refs: References, schema: unknown, flag: 'readOnly' | 'writeOnly'): boolean => {
-  if (member(schema, flag) === true) return true
-  const target = refs.follow(schema)
-  if (target.ok && member(target.node, flag) === true) return true
-  return listAt(schema, 'allOf').some((part) => member(part, flag) === true)
 }

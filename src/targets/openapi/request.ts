@@ -4,7 +4,7 @@ import { limits } from '../../core/limits.ts'
 import type { Json, OutboundRequest, Target } from '../../core/model.ts'
 import { type Binding, bodyArgument, type ParameterBinding } from './binding.ts'
 import { encodeBody, formBody } from './bodies.ts'
-import { encode, encodeCookie, encodeReserved } from './encode.ts'
+import { encode, encodeCookie, encodeReserved, utf8Triples } from './encode.ts'
 import { writeBack } from './renames.ts'
 import { pathStyle, queryStyle, scalar } from './styles.ts'
 import { isJsonType } from './tree.ts'
@@ -66,12 +66,16 @@ function place(parameter: ParameterBinding, value: Json, parts: Parts): void {
 /** `content`: the media type's own form (OAS 3.1.1 §4.8.12.2.3). */
 const contentText = (type: string, value: Json): string => (isJsonType(type) ? JSON.stringify(value) : scalar(value))
 
+/** An empty list or object is undefined (RFC 6570 §2.3). */
+const isUndefined = (value: Json): boolean =>
+  typeof value === 'object' && (value === null || Object.values(value).every((item) => item === null))
+
 function pathText(parameter: ParameterBinding, value: Json): string {
   const text =
     parameter.content === undefined
-      ? pathStyle(parameter.name, value, parameter.style, parameter.explode, encode)
+      ? pathStyle(parameter.name, value, parameter.style, parameter.explode, encode, encode)
       : encode(contentText(parameter.content, value))
-  if (text === '')
+  if (text === '' || isUndefined(value))
     throw unbuildable(`The argument \`${parameter.argument}\` is part of the path and must not be empty.`)
   return text
 }
@@ -86,7 +90,10 @@ function queryPairs(parameter: ParameterBinding, value: Json): readonly (readonl
 /** `in: querystring` of OAS 3.2: the whole query by its media type. */
 function wholeQuery(parameter: ParameterBinding, value: Json): string {
   if (parameter.content === 'application/x-www-form-urlencoded' && typeof value === 'object' && value !== null)
-    return formBody(Object.entries(value), {}).replaceAll('+', '%20')
+    return formBody(
+      Object.entries(value).filter(([, item]) => item !== null),
+      {},
+    ).replaceAll('+', '%20')
   return encode(contentText(parameter.content ?? 'text/plain', value))
 }
 
@@ -96,11 +103,11 @@ const plain = (text: string): string => text
 function headerText(parameter: ParameterBinding, value: Json): string {
   const text =
     parameter.content === undefined
-      ? pathStyle(parameter.name, value, parameter.style, parameter.explode, plain)
+      ? pathStyle(parameter.name, value, parameter.style, parameter.explode, plain, plain)
       : contentText(parameter.content, value)
   if (/[\0-\x08\x0a-\x1f\x7f]/.test(text))
     throw unbuildable(`The argument \`${parameter.argument}\` becomes a header and must not hold control characters.`)
-  return text.replace(/[^\x20-\x7e\t]+|^[ \t]+|[ \t]+$/gu, (part) => encodeURIComponent(part))
+  return text.replace(/[^\x20-\x7e\t]+|^[ \t]+|[ \t]+$/gu, utf8Triples)
 }
 
 function cookiePairs(parameter: ParameterBinding, value: Json): readonly (readonly [string, string])[] {
@@ -108,6 +115,10 @@ function cookiePairs(parameter: ParameterBinding, value: Json): readonly (readon
   if (parameter.content !== undefined)
     return [[encode(parameter.name), encodeValue(contentText(parameter.content, value))]]
   return queryStyle(parameter.name, value, parameter.style, parameter.explode, encodeValue, encode)
+}
+
+function missing(argument: string): never {
+  throw unbuildable(`The argument \`${argument}\` is part of the path and must be given.`)
 }
 
 function buildUrl(
@@ -118,13 +129,14 @@ function buildUrl(
 ): string {
   let path = ''
   binding.path.forEach((part, index) => {
-    path += index % 2 === 0 ? part : (pathValues.get(part) ?? '')
+    if (index % 2 === 0) path += part
+    else path += pathValues.get(part) ?? missing(part)
   })
   const mark = path.indexOf('?')
   const pathOnly = mark < 0 ? path : path.slice(0, mark)
   for (const segment of pathOnly.split('/')) {
     // A server would fold it away and answer for another path (RFC 3986 §5.2.4); encoding it changes nothing (F1).
-    if (segment === '.' || segment === '..') throw unbuildable('A path argument must not be `.` or `..`.')
+    if (/^(?:\.|%2e){1,2}$/i.test(segment)) throw unbuildable('A path argument must not be `.` or `..`.')
   }
   const all = mark < 0 || mark === path.length - 1 ? query : [path.slice(mark + 1), ...query]
   const url = `${server.origin}${server.basePath}${pathOnly}${all.length === 0 ? '' : `?${all.join('&')}`}`

@@ -19,12 +19,18 @@ function successes(operation: Node, refs: References): { status: string; node: N
     })
 }
 
-/** The `Accept` header: what the description says success looks like, JSON first, anything rather than nothing. */
-export function acceptOf(operation: Node, { root, dialect }: Document, refs: References): string {
+/** Swagger 2.0's media types of answers: the operation's own, or the document's. */
+function producesOf(operation: Node, { root, dialect }: Document): string[] {
+  if (dialect !== '2.0') return []
   const own = listAt(operation, 'produces')
+  return (own.length > 0 ? own : listAt(root, 'produces')).filter((type) => typeof type === 'string')
+}
+
+/** The `Accept` header: what the description says success looks like, JSON first, anything rather than nothing. */
+export function acceptOf(operation: Node, document: Document, refs: References): string {
   const types =
-    dialect === '2.0'
-      ? (own.length > 0 ? own : listAt(root, 'produces')).filter((type) => typeof type === 'string')
+    document.dialect === '2.0'
+      ? producesOf(operation, document)
       : successes(operation, refs).flatMap(({ node }) => Object.keys(nodeAt(node, 'content') ?? {}))
   const valid = [...new Set(types.map((type) => type.trim()))].filter((type) =>
     /^[\w!#$&^.+*-]+\/[\w!#$&^.+*;= -]+$/.test(type),
@@ -40,16 +46,20 @@ export function acceptOf(operation: Node, { root, dialect }: Document, refs: Ref
  */
 export function outputSchema(
   operation: Node,
+  document: Document,
   refs: References,
   schemas: Schemas,
   assembler: Assembler,
   pointer: string,
   warn: Warn,
 ): Schema | undefined {
+  const produces = producesOf(operation, document)
+  const json = produces.length === 0 || produces.some((type) => isJsonType(essence(type)) || essence(type) === '*/*')
   const shapes: { schema: unknown; pointer: string }[] = []
   for (const { status, node } of successes(operation, refs)) {
     const place = at(pointer, 'responses', status)
     const content = nodeAt(node, 'content')
+    if (node['schema'] !== undefined && !json) return undefined
     if (node['schema'] !== undefined) shapes.push({ schema: node['schema'], pointer: at(place, 'schema') })
     const type = Object.keys(content ?? {}).find((name) => isJsonType(essence(name)))
     if (content !== undefined && type === undefined && Object.keys(content).length > 0) return undefined

@@ -9,11 +9,11 @@ import { limits } from '../../core/limits.ts'
 import type { Dialect } from './document.ts'
 import type { Keys } from './keys.ts'
 import { coerce, enumeration, plainKeywords, prose, type Schema, shortDefault, typesOf } from './keywords.ts'
-import { isSchema, mergeAll } from './merge.ts'
-import { flagged, type References } from './refs.ts'
+import { isSchema, mergeAll, same } from './merge.ts'
+import type { References } from './refs.ts'
+import { cutRings } from './rings.ts'
+import { type Direction, flagOf, flagged, hiddenMembers } from './visibility.ts'
 import { at, isNode, listAt, member, type Node, nodeAt, textAt } from './tree.ts'
-
-export type Direction = 'input' | 'output'
 
 /** Definitions by name; a definition under conversion is there but not yet `done`. */
 export interface Definition {
@@ -27,6 +27,12 @@ export type Warn = (code: string, pointer: string, message: string) => void
 
 export const refTo = (name: string): string => `#/$defs/${name}`
 
+/** The definition that a schema’s `$ref` names. */
+export const nameIn = (schema: Schema): string | undefined => {
+  const ref = schema['$ref']
+  return typeof ref === 'string' && ref.startsWith(refTo('')) ? ref.slice(refTo('').length) : undefined
+}
+
 export class Schemas {
   readonly #refs: References
   readonly #dialect: Dialect
@@ -35,6 +41,9 @@ export class Schemas {
   readonly #names = new Map<string, string>()
   readonly #owners = new Map<string, string>()
   #budget = 0
+  /** Definitions begun by the operation at hand, and how deep it is in them. */
+  #begun: { readonly direction: Direction; readonly name: string }[] = []
+  #chain = 0
   #warn: Warn = () => undefined
 
   constructor(refs: References, dialect: Dialect, keys: Keys) {
@@ -50,14 +59,21 @@ export class Schemas {
   /** Starts an operation: its own budget of nodes, its own ear for warnings. */
   begin(warn: Warn): void {
     this.#budget = limits.schemaNodes
+    this.#begun = []
+    this.#chain = 0
     this.#warn = warn
+  }
+
+  /** Forgets what an operation that failed began: it may be cut, and others would take it for whole. */
+  rollBack(): void {
+    for (const { direction, name } of this.#begun) this.#definitions[direction].delete(name)
   }
 
   /** Converts one schema. Throws `over_limit` past `limits.schemaNodes` or `limits.schemaDepth`. */
   convert(schema: unknown, direction: Direction, pointer: string, depth = 0): Schema {
     if (schema === false) return { not: {} }
     if (!isNode(schema)) return {}
-    if (--this.#budget < 0 || depth > limits.schemaDepth)
+    if (--this.#budget < 0 || depth > limits.schemaDepth || this.#chain > limits.schemaChain)
       throw new GatewayError('over_limit', {
         words: `Its schema has more than ${limits.schemaNodes} nodes or ${limits.schemaDepth} levels.`,
       })
@@ -78,12 +94,17 @@ export class Schemas {
     if (!definitions.has(name)) {
       const definition: Definition = { schema: {}, done: false }
       definitions.set(name, definition)
+      this.#begun.push({ direction, name })
+      this.#chain++
       const converted =
         found.node === true || isNode(found.node) || found.node === false
-          ? this.convert(found.node, direction, found.pointer, depth + 1)
+          ? this.convert(found.node, direction, found.pointer)
           : {}
       Object.assign(definition.schema, converted)
       definition.done = true
+      this.#chain--
+      if (cutRings(name, definition.schema, nameIn, definitions))
+        this.#warn('ring_ref', pointer, `${brokenRef.ring} Anything is taken in its place.`)
     }
     return this.#siblings(schema, { $ref: refTo(name) }, direction, pointer, depth)
   }
@@ -91,11 +112,10 @@ export class Schemas {
   /** Beside a `$ref`, prose counts in every version; constraints count from 3.1 on (2.0 and 3.0 ignore them). */
   #siblings(schema: Node, target: Schema, direction: Direction, pointer: string, depth: number): Schema {
     const modern = this.#dialect === '3.1' || this.#dialect === '3.2'
-    const { $ref: _ref, $dynamicRef: _dynamic, ...rest } = schema
+    const { $ref: _ref, $dynamicRef: _dynamic, nullable: _nullable, ...rest } = schema
     const beside = modern ? this.#keywords(rest, direction, pointer, depth) : proseOf(rest)
-    if (rest['nullable'] === true && target['$ref'] !== undefined)
-      return { anyOf: [target, { type: 'null' }], ...beside }
-    return { ...target, ...beside }
+    const whole = { ...target, ...beside }
+    return schema['nullable'] === true && target['$ref'] !== undefined ? orNull(whole) : whole
   }
 
   #keywords(source: Node, direction: Direction, pointer: string, depth: number): Schema {
@@ -113,9 +133,9 @@ export class Schemas {
         at(pointer, 'pattern'),
         'The pattern is not an ECMA-262 expression and is left out.',
       )
-    if (types.includes('object') || (types.length === 0 && isNode(source['properties'])))
-      this.#object(source, out, direction, pointer, depth)
-    if (types.includes('array')) this.#array(source, out, direction, pointer, depth)
+    // A schema without a type may still say what an object or an array must be, if the value is one.
+    if (types.length === 0 || types.includes('object')) this.#object(source, out, direction, pointer, depth)
+    if (types.length === 0 || types.includes('array')) this.#array(source, out, direction, pointer, depth)
     this.#applicators(source, out, direction, pointer, depth)
     const merged = this.#allOf(source, out, direction, pointer, depth)
     return nullable ? orNull(merged) : merged
@@ -126,7 +146,7 @@ export class Schemas {
     const types = typesOf(source['type'])
     if (types.length > 0 || source['type'] === 'file') return source['type'] === 'file' ? ['string'] : types
     if (isNode(source['properties']) || isNode(source['additionalProperties'])) return ['object']
-    if (source['items'] !== undefined && !isNode(source['$ref'])) return ['array']
+    if (source['items'] !== undefined || Array.isArray(source['prefixItems'])) return ['array']
     return []
   }
 
@@ -139,11 +159,13 @@ export class Schemas {
       if (value !== undefined) out['const'] = value
     }
     const preset = shortDefault(source['default'], types)
-    if (preset !== undefined) out['default'] = preset
+    const listed = out['enum']
+    if (preset !== undefined && (!Array.isArray(listed) || listed.some((value) => same(value, preset))))
+      out['default'] = preset
   }
 
   #object(source: Node, out: Schema, direction: Direction, pointer: string, depth: number): void {
-    const hidden = direction === 'input' ? 'readOnly' : 'writeOnly'
+    const hidden = flagOf(direction)
     const properties: Schema = {}
     const required = new Set(listAt(source, 'required').filter((name): name is string => typeof name === 'string'))
     const place = at(pointer, 'properties')
@@ -152,16 +174,36 @@ export class Schemas {
         required.delete(name)
         continue
       }
-      properties[this.#keys.safe(name)] = this.convert(schema, direction, at(place, name), depth + 1)
+      properties[this.#shown(name, direction)] = this.convert(schema, direction, at(place, name), depth + 1)
       if (member(schema, 'required') === true) required.add(name)
     }
     if (Object.keys(properties).length > 0) out['properties'] = properties
-    if (required.size > 0) out['required'] = [...required].map((name) => this.#keys.safe(name))
+    if (required.size > 0) out['required'] = [...required].map((name) => this.#shown(name, direction))
     const others = source['additionalProperties']
     if (others === false) out['additionalProperties'] = false
     else if (isNode(others) && Object.keys(others).length > 0)
       out['additionalProperties'] = this.convert(others, direction, at(pointer, 'additionalProperties'), depth + 1)
     this.#schemaMap('patternProperties', source, out, direction, pointer, depth)
+    this.#dependentRequired(source, out, direction)
+  }
+
+  #dependentRequired(source: Node, out: Schema, direction: Direction): void {
+    const map = Object.entries(nodeAt(source, 'dependentRequired') ?? {}).flatMap(([name, needed]) =>
+      Array.isArray(needed)
+        ? [
+            [
+              this.#shown(name, direction),
+              needed.filter((each) => typeof each === 'string').map((each) => this.#shown(each, direction)),
+            ] as const,
+          ]
+        : [],
+    )
+    if (map.length > 0) out['dependentRequired'] = Object.fromEntries(map)
+  }
+
+  /** Keys are rewritten in what a model writes; an answer has them as they are. */
+  #shown(name: string, direction: Direction): string {
+    return direction === 'input' ? this.#keys.safe(name) : name
   }
 
   #array(source: Node, out: Schema, direction: Direction, pointer: string, depth: number): void {
@@ -172,7 +214,9 @@ export class Schemas {
         this.convert(item, direction, at(pointer, 'prefixItems', index), depth + 1),
       )
     // Some model providers refuse an array that does not say what it holds.
-    out['items'] = Array.isArray(items) ? {} : this.convert(items, direction, at(pointer, 'items'), depth + 1)
+    if (Array.isArray(items)) out['items'] = {}
+    else if (items !== undefined || out['type'] !== undefined)
+      out['items'] = this.convert(items, direction, at(pointer, 'items'), depth + 1)
   }
 
   /** The applicators that hold schemas, except those of objects and arrays, and `allOf`. */
@@ -185,9 +229,11 @@ export class Schemas {
         )
     }
     const single = this.#dialect === '3.1' || this.#dialect === '3.2' ? modernApplicators : ['not']
-    for (const keyword of single)
+    for (const keyword of single) {
       if (isNode(source[keyword]))
         out[keyword] = this.convert(source[keyword], direction, at(pointer, keyword), depth + 1)
+      else if (source[keyword] === false && keyword.startsWith('unevaluated')) out[keyword] = false
+    }
     if (single.length > 1) this.#schemaMap('dependentSchemas', source, out, direction, pointer, depth)
   }
 
@@ -196,7 +242,7 @@ export class Schemas {
     if (map === undefined) return
     const converted: Schema = {}
     for (const [key, schema] of Object.entries(map)) {
-      const name = keyword === 'patternProperties' ? patternKey(key) : this.#keys.safe(key)
+      const name = keyword === 'patternProperties' ? patternKey(key) : this.#shown(key, direction)
       if (name !== undefined) converted[name] = this.convert(schema, direction, at(pointer, keyword, key), depth + 1)
     }
     if (Object.keys(converted).length > 0) out[keyword] = converted
@@ -227,7 +273,24 @@ export class Schemas {
     const merged = parts.every((part) => part !== undefined)
       ? mergeAll(parts.filter((part) => part !== undefined))
       : undefined
-    return merged ?? { ...out, allOf: converted }
+    const whole = merged ?? { ...out, allOf: converted }
+    return this.#withoutHidden(whole, source, direction)
+  }
+
+  /** A member that is not to be sent, or not to come back, is not required either, whichever branch says so. */
+  #withoutHidden(schema: Schema, source: Node, direction: Direction): Schema {
+    const hidden = hiddenMembers(this.#refs, source, direction, this.#keys, 0)
+    if (hidden.size === 0) return schema
+    const strip = (part: Schema): Schema => {
+      const { required, ...rest } = part
+      const left = Array.isArray(required) ? required.filter((name) => !hidden.has(String(name))) : []
+      return left.length === 0 ? rest : { ...rest, required: left }
+    }
+    const branches = schema['allOf']
+    const stripped = strip(schema)
+    return Array.isArray(branches)
+      ? { ...stripped, allOf: branches.map((part) => (isSchema(part) ? strip(part) : part)) }
+      : stripped
   }
 
   #merge(around: Schema, branch: Schema, without: string, direction: Direction): Schema | undefined {
@@ -306,6 +369,7 @@ const decodeSafe = (token: string): string => {
 }
 
 const patternKey = (pattern: string): string | undefined => {
+  if (pattern === '__proto__') return undefined
   try {
     return new RegExp(pattern, 'u') && pattern
   } catch {

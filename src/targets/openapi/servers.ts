@@ -11,7 +11,8 @@ export interface Server {
 
 /** An absolute http(s) URL split into what never changes and what operations append to; `undefined` for anything else. */
 export function toServer(url: string): Server | undefined {
-  if (!URL.canParse(url)) return undefined
+  // A variable without a value is left in braces, which no host has.
+  if (/[{}]/.test(url) || !URL.canParse(url)) return undefined
   const parsed = new URL(url)
   if ((parsed.protocol !== 'https:' && parsed.protocol !== 'http:') || parsed.username !== '' || parsed.password !== '')
     return undefined

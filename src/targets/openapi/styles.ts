@@ -28,14 +28,21 @@ const joined = (pairs: readonly Pair[], between: string, separator: string): str
   pairs.map(([key, value]) => `${key}${between}${value}`).join(separator)
 
 /** `simple`, `label` and `matrix` in a path; `simple` in a header, with an `encode` that leaves text alone. */
-export function pathStyle(name: string, value: Json, style: Style, explode: boolean, encode: Encode): string {
+export function pathStyle(
+  name: string,
+  value: Json,
+  style: Style,
+  explode: boolean,
+  encode: Encode,
+  encodeSeparator: Encode,
+): string {
   switch (style) {
     case 'matrix':
       return matrix(encode(name), value, explode, encode)
     case 'label':
       return label(value, explode, encode)
     default:
-      return simple(value, explode, encode, listSeparator.get(style) ?? ',')
+      return simple(value, explode, encode, encodeSeparator(listSeparator.get(style) ?? '') || ',')
   }
 }
 

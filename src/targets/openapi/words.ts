@@ -19,12 +19,11 @@ const entities = new Map([
 /** Cleaned text; runs of white space become one space, paragraphs stay. */
 export const clean = (text: string): string => {
   if (text.length > 100_000) text = text.slice(0, 100_000)
+  text = text.toWellFormed().replace(invisible, '')
   if (text.includes('<')) text = text.replace(comments, '').replace(tags, '')
   if (text.includes('&')) text = text.replace(/&(?:lt|gt|quot|#39|nbsp|amp);/g, (entity) => entities.get(entity) ?? '')
   return text
-    .toWellFormed()
     .replace(control, '')
-    .replace(invisible, '')
     .replace(/[^\S\n]+/g, ' ')
     .replace(/ ?\n ?/g, '\n')
     .replace(/\n{2,}/g, '\n\n')
@@ -34,7 +33,7 @@ export const clean = (text: string): string => {
 /** At most `chars` characters, cut behind a sentence where one ends in the second half, else behind a word. */
 export const bound = (text: string, chars: number): string => {
   if (text.length <= chars) return text
-  const head = text.slice(0, chars - 1).toWellFormed()
+  const head = text.slice(0, chars - 1).replace(/[\ud800-\udbff]$/, '')
   const sentence = Math.max(head.lastIndexOf('. '), head.lastIndexOf('.\n'), head.lastIndexOf('\n\n'))
   if (sentence > chars / 2) return head.slice(0, sentence + 1).trimEnd()
   const word = head.lastIndexOf(' ')

@@ -254,7 +254,8 @@ describe('answers', () => {
   })
 
   test('an answer deeper than the stack is a misfit, not a crash (F11)', () => {
-    const recursive = { type: 'object', properties: { n: { $ref: '#' } } }
+    const node = { type: 'object', properties: { n: { $ref: '#/$defs/Node' } } }
+    const recursive = { ...node, $defs: { Node: node } }
     const deep = JSON.parse(`${'{"n":'.repeat(100_000)}1${'}'.repeat(100_000)}`) as Json
     expect(outputCheck(toolOf({ type: 'object' }, recursive))?.conform(deep)).toMatchObject({ whole: false })
   })

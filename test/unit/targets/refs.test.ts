@@ -1,7 +1,8 @@
 /** `$ref` within a document: pointers, anchors, chains, rings, and those that lead nowhere. */
 import { describe, expect, test } from 'vitest'
 import { limits } from '../../../src/core/limits.ts'
-import { flagged, References } from '../../../src/targets/openapi/refs.ts'
+import { References } from '../../../src/targets/openapi/refs.ts'
+import { flagged } from '../../../src/targets/openapi/visibility.ts'
 
 const hit = { type: 'string' }
 const root = {

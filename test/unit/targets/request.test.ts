@@ -2,8 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Json } from '../../../src/core/model.ts'
 import { limits } from '../../../src/core/limits.ts'
-import { openapi } from '../../../src/targets/openapi.ts'
-import { codeOf, document2, document3, only, type Plain, send, target, withParameters, wordsOf } from './support.ts'
+import { codeOf, document2, type Plain, send, target, withParameters, wordsOf } from './support.ts'
 
 const base = 'https://api.example.test/v1'
 const list = ['blue', 'black', 'brown']
@@ -366,20 +365,5 @@ describe('arguments that mean harm', () => {
         )
       ).url,
     ).toBe(`${base}/things`)
-  })
-
-  test('an exploded object takes no place that the credential fills', async () => {
-    const document = document3({
-      '/x': { get: { parameters: [{ name: 'f', in: 'query', schema: { type: 'object' } }] } },
-    })
-    const operation = await only(document, { credentialPlace: { in: 'query', name: 'api_key' } })
-    const build = (): string => openapi.prepare(operation, { f: { api_key: 'mine', other: '1' } }, target).url
-    let url = ''
-    try {
-      url = build()
-    } catch (error) {
-      expect(error).toMatchObject({ code: 'request_unbuildable' })
-    }
-    expect(url).not.toContain('api_key=')
   })
 })

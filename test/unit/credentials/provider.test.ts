@@ -1,0 +1,106 @@
+/** How requests are signed, and what never comes back. */
+import { inspect } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import type { OutboundRequest, Principal, Target } from '../../../src/core/model.ts'
+import { Secret } from '../../../src/core/secret.ts'
+import { apiKey } from '../../../src/credentials/api-key.ts'
+import { basic } from '../../../src/credentials/basic.ts'
+import { type CredentialProvider, scrub, sign } from '../../../src/credentials/provider.ts'
+
+const target: Target = {
+  name: 't',
+  kind: 'openapi',
+  origin: 'https://api.example.com',
+  basePath: '',
+  timeoutMs: 1_000,
+  headers: { set: new Map(), forwardRequest: [], forwardResponse: [] },
+}
+const who: Principal = { tenant: 'default', subject: 's', client: '', scopes: new Set() }
+const value = 'k+/=1 ä'
+const request = (url = 'https://api.example.com/x?a=1', headers = new Map<string, string>()): OutboundRequest => ({
+  method: 'GET',
+  url,
+  headers,
+})
+const key = (place: 'header' | 'query' | 'cookie', name: string, prefix?: string): CredentialProvider =>
+  apiKey({ in: place, name, value: new Secret(value), ...(prefix === undefined ? {} : { prefix }) })
+
+describe('a credential', () => {
+  it.each([
+    ['in a header', key('header', 'X-Key'), { headers: [['x-key', value]] }],
+    [
+      'in a header with a prefix',
+      key('header', 'Authorization', 'Bearer'),
+      { headers: [['authorization', `Bearer ${value}`]] },
+    ],
+    ['in the query', key('query', 'api key'), { url: 'https://api.example.com/x?a=1&api%20key=k%2B%2F%3D1%20%C3%A4' }],
+    ['in a cookie', key('cookie', 'sid'), { headers: [['cookie', 'sid=k%2B%2F%3D1%20%C3%A4']] }],
+    [
+      'of user and password',
+      basic({ username: new Secret('Aladdin'), password: new Secret('open sesame') }),
+      { headers: [['authorization', 'Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==']] },
+    ],
+  ])('%s is put there', async (_, provider, expected) => {
+    const signed = await sign(request(), provider, who, target)
+    if ('url' in expected) expect(signed.url).toBe(expected.url)
+    if ('headers' in expected) expect([...signed.headers]).toEqual(expected.headers)
+  })
+
+  it('joins the cookies that are there', async () => {
+    const signed = await sign(request(undefined, new Map([['cookie', 'a=1']])), key('cookie', 'sid'), who, target)
+    expect(signed.headers.get('cookie')).toBe('a=1; sid=k%2B%2F%3D1%20%C3%A4')
+  })
+
+  it.each([
+    ['query', 'https://api.example.com/x?api_key=mine'],
+    ['query', 'https://api.example.com/x?a=1&api%5Fkey=mine'],
+  ] as const)('refuses a request whose %s has its name already', (place, url) => {
+    expect(() => sign(request(url), key(place, 'api_key'), who, target)).toThrow(
+      expect.objectContaining({ code: 'request_unbuildable' }),
+    )
+  })
+
+  it('refuses a request whose cookies have its name already', () => {
+    const taken = request(undefined, new Map([['cookie', 'a=1; sid=mine']]))
+    expect(() => sign(taken, key('cookie', 'sid'), who, target)).toThrow(
+      expect.objectContaining({ code: 'request_unbuildable' }),
+    )
+  })
+
+  it.each([
+    'https://evil.example/x',
+    'https://api.example.com.evil.example/',
+    'https://api.example.com@evil.example/',
+    'http://api.example.com/',
+  ])('stays here when the request goes to %s', async (url) => {
+    const signed = await sign(request(url), key('header', 'X-Key'), who, target)
+    expect(signed.headers.has('x-key')).toBe(false)
+    expect(signed.url).toBe(url)
+  })
+
+  it('is taken out of an answer that echoes it, in each form that it was sent in', () => {
+    const text = `{"a":"${value}","b":"${encodeURIComponent(value)}"}`
+    const response = { status: 200, headers: new Map<string, string>(), body: Buffer.from(text), cut: false }
+    expect(scrub(response, key('query', 'k')).body.toString()).toBe('{"a":"[secret]","b":"[secret]"}')
+  })
+})
+
+describe('a secret', () => {
+  it.each([
+    ['a template', (secret: Secret) => `${String(secret)}`],
+    ['JSON', (secret: Secret) => JSON.stringify({ secret })],
+    ['inspection', (secret: Secret) => inspect({ secret }, { depth: 5, showHidden: true })],
+    ['an error', (secret: Secret) => String(new Error(`failed with ${String(secret)}`))],
+    ['concatenation', (secret: Secret) => `a ${secret as unknown as string}`],
+  ])('does not show in %s', (_, show) => {
+    const text = show(new Secret('hunter2'))
+    expect(text).toContain('[secret]')
+    expect(text).not.toContain('hunter2')
+  })
+
+  it('compares without telling how much was right', () => {
+    expect(new Secret('a').equals('a')).toBe(true)
+    expect(new Secret('a').equals('ab')).toBe(false)
+    expect(new Secret('a').equals('')).toBe(false)
+  })
+})
