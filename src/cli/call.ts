@@ -6,7 +6,7 @@ import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js'
 import { loadSettings } from '../config/load.ts'
 import { GatewayError } from '../core/errors.ts'
-import { version } from './program.ts'
+import { version } from './version.ts'
 
 export interface CallOptions {
   readonly config?: string

@@ -1,13 +1,7 @@
 /** The command line: one command a file, each loaded when it is asked for. */
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import { GatewayError } from '../core/errors.ts'
-
-/** The version in `package.json`, which lies beside `src` and beside `dist`. */
-export const version = (): string => {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { version: string }).version
-}
+import { version } from './version.ts'
 
 const configOption = (): Option =>
   new Option('--config <file>', 'the configuration (default: gateway.config.json here, if there is one)')

@@ -4,7 +4,7 @@ import { systemClock } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { createLog } from '../core/log.ts'
 import { startGateway } from '../gateway.ts'
-import { version } from './program.ts'
+import { version } from './version.ts'
 
 export async function serve(options: { readonly config?: string; readonly port?: string }): Promise<void> {
   const settings = loadSettings(options.config)

@@ -87,7 +87,7 @@ async function dispatch(
 /** A request is of an older revision when its header says so, or when neither header nor `_meta` says anything. */
 function isLegacy(exchange: Exchange, message: Message): boolean {
   const version = exchange.header('mcp-protocol-version')
-  if (version !== undefined) return isLegacyVersion(version)
+  if (version !== undefined && !isLegacyVersion(version)) return false
   return message.kind === 'response' || objectParam(message.params, '_meta')?.[meta.version] === undefined
 }
 

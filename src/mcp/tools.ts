@@ -62,18 +62,22 @@ export function listTools(
     throw new GatewayError('invalid_params', { words: 'The cursor is none that this list gave.' })
   const page = context.current().catalogue(view)?.page(cursor)
   if (page === undefined) throw new GatewayError('invalid_params', { words: 'The cursor is none that this list gave.' })
-  const gzip = /\bgzip\b/.test(exchange.header('accept-encoding') ?? '')
+  const gzip = takesGzip(exchange.header('accept-encoding') ?? '')
   exchange.send(
     200,
     {
       ...headers,
       'content-type': 'application/json',
-      vary: 'accept-encoding',
+      vary: headers['vary'] === undefined ? 'Accept-Encoding' : `${headers['vary']}, Accept-Encoding`,
       ...(gzip ? { 'content-encoding': 'gzip' } : {}),
     },
     ...chunks(modern ? page.modern : page.legacy, `${JSON.stringify(id)}}`, gzip),
   )
 }
+
+/** RFC 9110 §12.5.3: listed, and not with a weight of zero. */
+const takesGzip = (accepted: string): boolean =>
+  accepted.split(',').some((entry) => /^\s*(?:x-)?gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*$).*)?$/i.test(entry))
 
 /** Reads `params` of `tools/call`. Throws `invalid_params`. */
 export function readCall(id: Id, params: Params, view: string, caller: Principal, bytesIn: number): ToolCall {

@@ -239,13 +239,14 @@ function fileKind(schema: unknown, encoding: Node | undefined, context: BodyCont
   return isFile(node, encoding) ? 'one' : undefined
 }
 
-/** `format: binary` (3.0), `type: file` (2.0), a media type without a JSON type (3.1 §4.8.15.3). */
+/** `format: binary` (3.0), `type: file` (2.0), a binary media type without an encoding (3.1 §4.8.15.3). */
 function isFile(node: unknown, encoding: Node | undefined): boolean {
   const type = isNode(node) ? node['type'] : undefined
   if (type === 'file' || textAt(node, 'format') === 'binary') return true
-  if (type !== undefined) return false
-  const declared = textAt(node, 'contentMediaType') ?? textAt(encoding, 'contentType')
+  if (type !== undefined && type !== 'string') return false
+  if (textAt(node, 'contentEncoding') !== undefined) return false
+  const declared =
+    textAt(node, 'contentMediaType') ?? (type === undefined ? textAt(encoding, 'contentType') : undefined)
   if (declared === undefined) return false
-  const plain = essence(declared.split(',', 1)[0] ?? '')
-  return !isJsonType(plain) && !plain.startsWith('text/')
+  return kindOf(essence(declared.split(',', 1)[0] ?? '')) === 'binary'
 }

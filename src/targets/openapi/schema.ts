@@ -8,8 +8,9 @@ import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Dialect } from './document.ts'
 import type { Keys } from './keys.ts'
-import { coerce, enumeration, plainKeywords, prose, type Schema, shortDefault, typesOf } from './keywords.ts'
+import { coerce, enumeration, plainKeywords, type Schema, shortDefault, typesOf } from './keywords.ts'
 import { isSchema, mergeAll, same } from './merge.ts'
+import { onlyProse, orNull, proseOf } from './prose.ts'
 import type { References } from './refs.ts'
 import { cutRings } from './rings.ts'
 import { type Direction, flagOf, flagged, hiddenMembers } from './visibility.ts'
@@ -375,28 +376,4 @@ const patternKey = (pattern: string): string | undefined => {
   } catch {
     return undefined
   }
-}
-
-const proseKeywords = new Set(['title', 'description', 'deprecated', 'default'])
-
-const onlyProse = (schema: Schema): boolean => Object.keys(schema).every((keyword) => proseKeywords.has(keyword))
-
-function proseOf(source: Node): Schema {
-  const description = prose(source['description'], limits.propertyDescriptionChars)
-  const out: Schema = {}
-  if (description !== undefined) out['description'] = description
-  if (source['deprecated'] === true) out['deprecated'] = true
-  return out
-}
-
-/** `nullable` of OpenAPI 3.0: null is one more value, whatever else is said. */
-function orNull(schema: Schema): Schema {
-  const type = schema['type']
-  if (type === undefined) {
-    if (onlyProse(schema)) return schema
-    const { description, ...rest } = schema
-    return { anyOf: [rest, { type: 'null' }], ...(description === undefined ? {} : { description }) }
-  }
-  const types = Array.isArray(type) ? type : [type]
-  return types.includes('null') ? schema : { ...schema, type: [...types, 'null'] }
 }
