@@ -30,7 +30,10 @@ function proxy(origin: string): ReturnType<typeof createServer> {
       .then(async ({ statusCode, headers, body }) => {
         const bytes = Buffer.from(await body.arrayBuffer())
         response
-          .writeHead(statusCode, { 'content-type': String(headers['content-type']), 'content-length': bytes.byteLength })
+          .writeHead(statusCode, {
+            'content-type': String(headers['content-type']),
+            'content-length': bytes.byteLength,
+          })
           .end(bytes)
       })
       .catch(() => response.writeHead(502).end())

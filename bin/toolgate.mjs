@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs'
 import module, { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import v8 from 'node:v8'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const major = Number(process.versions.node.split('.', 1)[0])
@@ -17,6 +18,8 @@ else startUnder(newerNode())
 
 /** In a checkout the sources run as they stand; an installed package has them built. */
 async function start() {
+  // Most of what a call allocates dies with it: a small young generation costs no throughput and spares 40 MiB.
+  v8.setFlagsFromString('--max-semi-space-size=4')
   // Compiled code is kept, so that the second start neither strips types nor compiles; threads find it by the variable.
   module.enableCompileCache()
   const cache = module.getCompileCacheDir()

@@ -94,6 +94,8 @@ export const limits = {
   usageAsks: 64,
   usageRestarts: 5,
   usageRestartMs: 1_000,
+  usageHeapMiB: 128,
+  usageYoungHeapMiB: 4,
   usageCloseMs: 30_000,
   storeBusyMs: 5_000,
 

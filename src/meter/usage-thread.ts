@@ -93,7 +93,11 @@ class WorkerUsage implements UsageThread {
   #start(): void {
     const { dataDir, currency, pricePer1000, retentionDays, entry } = this.#options
     const workerData: UsageThreadStart = { dataDir, currency, pricePer1000, retentionDays }
-    const worker = new Worker(entry ?? entryUrl, { name: 'usage', workerData })
+    const resourceLimits = {
+      maxOldGenerationSizeMb: limits.usageHeapMiB,
+      maxYoungGenerationSizeMb: limits.usageYoungHeapMiB,
+    }
+    const worker = new Worker(entry ?? entryUrl, { name: 'usage', workerData, resourceLimits })
     let fault: unknown
     worker.on('message', (report: UsageThreadReport) => this.#receive(report))
     worker.on('error', (error) => {
