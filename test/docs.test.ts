@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { parse } from 'yaml'
+import { load as parse } from 'js-yaml'
 import { runImport } from '../src/config/import-job.ts'
 import { configJsonSchema, configSchema } from '../src/config/schema.ts'
 import { createLog } from '../src/core/log.ts'

@@ -2,7 +2,7 @@
 import type { Principal } from '../core/model.ts'
 
 /** The parts of a request that an inbound check may look at. */
-export interface Inbound {
+interface Inbound {
   header(name: string): string | undefined
 }
 

@@ -20,7 +20,7 @@ export interface CallRoom {
 }
 
 /** Calls under way in this process. */
-export interface Load {
+interface Load {
   inFlight: number
 }
 

@@ -9,7 +9,7 @@ export interface ToolRules extends Selection {
   readonly override: ReadonlyMap<string, ToolOverride>
 }
 
-export interface ToolEntry {
+interface ToolEntry {
   readonly name: string
   readonly operation: OperationRef
   /** Where its definition lies in `bytes`. */

@@ -123,7 +123,7 @@ function conform(check: ValidateFunction, value: Json): Conforming {
 /** A recursive schema meets an answer deeper than the stack: that is a misfit, not a crash (F11). */
 function fits(check: ValidateFunction, value: Json): boolean {
   try {
-    return check(value) as boolean
+    return check(value)
   } catch {
     check.errors = [{ keyword: 'depth', instancePath: '', schemaPath: '#', params: {} }]
     return false

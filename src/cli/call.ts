@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
-import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js'
 import { loadSettings } from '../config/load.ts'
 import { GatewayError } from '../core/errors.ts'
@@ -21,7 +20,7 @@ export async function call(tool: string, options: CallOptions): Promise<void> {
   const client = new Client({ name: 'toolgate-cli', version: version() })
   const transport = new StreamableHTTPClientTransport(url)
   try {
-    await client.connect(transport as Transport)
+    await client.connect(transport)
   } catch (cause) {
     throw new GatewayError('target_unreachable', { words: `No gateway answers at ${url.href}. Is it running?`, cause })
   }

@@ -10,7 +10,7 @@ import type { CredentialProvider } from '../credentials/provider.ts'
 import { credentialKinds } from '../registry.ts'
 import { type Config, configSchema, type CredentialConfig, type SecretRef } from './schema.ts'
 
-export const defaultConfigFile = 'gateway.config.json'
+const defaultConfigFile = 'gateway.config.json'
 
 /** The configuration with its paths made absolute and its secrets found. */
 export interface Settings extends Config {

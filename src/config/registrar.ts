@@ -78,7 +78,7 @@ function checkFree(settings: Settings, name: string): void {
 }
 
 /** The bytes of a description by URL: https or an allowed address, one answer, no redirect, bounded. */
-export async function fetchDescription(egress: Egress, url: string): Promise<Uint8Array> {
+async function fetchDescription(egress: Egress, url: string): Promise<Uint8Array> {
   const from = egress.check(url)
   const response = await egress.channel(from.origin).send(
     {

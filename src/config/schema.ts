@@ -8,7 +8,7 @@ import { parseAllowList } from '../egress/address.ts'
 import { priceSyntax } from '../meter/money.ts'
 
 /** A secret is never written down: it is a reference to where it is. */
-export const secretRef = z
+const secretRef = z
   .union([
     z.strictObject({ env: z.string().min(1).describe('Name of an environment variable.') }),
     z.strictObject({ file: z.string().min(1).describe('Path of a file; white space at its ends is left out.') }),

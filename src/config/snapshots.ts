@@ -20,7 +20,7 @@ import type { Managed } from './managed.ts'
 import { findSources, readSource, type Source } from './sources.ts'
 
 /** How our own admin API is reached as a target. */
-export interface OwnTarget {
+interface OwnTarget {
   readonly server: string
   readonly credential: CredentialProvider
   readonly egress: Egress

@@ -19,7 +19,7 @@ export interface Source {
 }
 
 /** Our own description, wherever the package lies. */
-export const ownDescription = (): string => {
+const ownDescription = (): string => {
   const here = import.meta.dirname
   return [join(here, '../../specs/toolgate.yaml'), join(here, '../../../specs/toolgate.yaml')].find(existsSync) ?? ''
 }

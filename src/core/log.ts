@@ -2,7 +2,7 @@
 import pino from 'pino'
 import { GatewayError } from './errors.ts'
 
-export interface LogFields {
+interface LogFields {
   readonly [field: string]: unknown
 }
 
@@ -41,7 +41,7 @@ export function createLog(level: LogLevel): Log {
 }
 
 /** Code, words and the chain of causes of whatever was thrown, bounded. */
-export function describe(thrown: unknown, depth = 0): LogFields {
+function describe(thrown: unknown, depth = 0): LogFields {
   if (!(thrown instanceof Error)) return { message: String(thrown).slice(0, 500) }
   const code = thrown instanceof GatewayError ? thrown.code : (thrown as { code?: unknown }).code
   return {

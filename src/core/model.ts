@@ -39,7 +39,7 @@ export interface Target {
   readonly headers: HeaderRules
 }
 
-export interface HeaderRules {
+interface HeaderRules {
   /** Sent with every request to the target. */
   readonly set: ReadonlyMap<string, string>
   /** Lower-case names of the caller's headers that go on to the target. */

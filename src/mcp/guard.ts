@@ -10,7 +10,7 @@ export interface GuardOptions {
   readonly loopbackOrigins: boolean
 }
 
-export interface GuardedRequest {
+interface GuardedRequest {
   header(name: string): string | undefined
   times(name: string): number
 }

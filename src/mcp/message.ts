@@ -76,7 +76,7 @@ function idOf(value: Json | undefined): Id | undefined {
 }
 
 /** What makes a parsed value unfit to be passed on: depth, size, numbers and text that JSON cannot carry, `__proto__`. */
-export function faultIn(root: Json): string | undefined {
+function faultIn(root: Json): string | undefined {
   let nodes = 0
   const stack: [Json, number][] = [[root, 1]]
   for (let top = stack.pop(); top !== undefined; top = stack.pop()) {

@@ -30,7 +30,7 @@ import { meta, modernVersion } from './versions.ts'
 type Request = Extract<Message, { kind: 'request' }>
 
 /** How long a client may keep a list before it asks again, in milliseconds. */
-export const listTtlMs = 60_000
+const listTtlMs = 60_000
 
 /** The members that 2026-07-28 wants in a list result besides the list. */
 export const listFacts = (name: string, version: string): string =>

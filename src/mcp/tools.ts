@@ -175,7 +175,7 @@ function logCall(
 }
 
 /** `traceparent` from `_meta` or the header, when it is one (W3C Trace Context §3.2). */
-export function traceOf(params: Params, exchange: Exchange): string | undefined {
+function traceOf(params: Params, exchange: Exchange): string | undefined {
   const inMeta = objectParam(params, '_meta')?.['traceparent']
   const value = typeof inMeta === 'string' ? inMeta : exchange.header('traceparent')
   return value !== undefined && /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(value) ? value : undefined

@@ -7,7 +7,7 @@ import { createIds } from './id.ts'
 import { beginLine, endLine, lineOverheadBytes, namesText } from './line.ts'
 import { type Disk, type Durability, openSpool, type Spool, type SpoolFault } from './spool.ts'
 
-export interface MeteredTool {
+interface MeteredTool {
   readonly name: string
   readonly target: string
 }

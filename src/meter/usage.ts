@@ -7,7 +7,7 @@ import { cost, formatCost, parsePrice } from './money.ts'
 import { type RollUpResult, rollUp } from './rollup.ts'
 
 /** What rows may be told apart by. `principal` shows as `tenant/subject`, `day` is a day of UTC. */
-export type UsageBy = 'target' | 'tool' | 'principal' | 'day'
+type UsageBy = 'target' | 'tool' | 'principal' | 'day'
 
 /** A question as the command line and the admin API put it. */
 export interface UsageQuery {
@@ -22,7 +22,7 @@ export interface UsageQuery {
   readonly by: readonly string[]
 }
 
-export interface UsageAnswerRow {
+interface UsageAnswerRow {
   readonly target?: string
   readonly tool?: string
   readonly principal?: string

@@ -34,7 +34,7 @@ export function createMetrics(gauges: Gauges): Metrics {
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers,
   })
-  const gauge = (name: string, help: string, read: () => number): void => {
+  const gauge = (name: string, help: string, read: () => number): Gauge =>
     new Gauge({
       name,
       help,
@@ -43,7 +43,6 @@ export function createMetrics(gauges: Gauges): Metrics {
         this.set(read())
       },
     })
-  }
   gauge('toolgate_calls_in_flight', 'Tool calls under way.', gauges.callsInFlight)
   gauge('toolgate_streams_open', 'Streams that wait for news.', gauges.streamsOpen)
   gauge('toolgate_snapshot_number', 'Number of the snapshot in force.', gauges.snapshotNumber)

@@ -14,7 +14,7 @@ import type { Usage } from '../meter/usage.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 /** Registering and removing targets, as the admin API and the command line do it. */
-export interface Registrar {
+interface Registrar {
   /** Rejects with `bad_description`, `over_limit`, `egress_refused`, `bad_config`, `conflict`. */
   put(
     name: string,

@@ -11,6 +11,7 @@ export interface ShownTarget {
   readonly reasons: readonly string[]
   readonly toolCount: number
   readonly version: string
+  readonly server: string
 }
 
 export interface Shown {

@@ -121,7 +121,8 @@ function checkSize(root: Node): void {
 const overNodes = (what: string): GatewayError => new GatewayError('over_limit', { words: `The description ${what}.` })
 
 function dialectOf(root: Node): Dialect {
-  const version = String(root['openapi'] ?? root['swagger'] ?? '').trim()
+  const named = root['openapi'] ?? root['swagger']
+  const version = typeof named === 'string' || typeof named === 'number' ? String(named).trim() : ''
   if (root['openapi'] === undefined && /^2(\.0)?$/.test(version)) return '2.0'
   const minor = /^3\.(\d+)/.exec(version)?.[1]
   if (minor === '0' || minor === '1' || minor === '2') return `3.${minor}`

@@ -94,8 +94,7 @@ export function regularExpression(value: unknown): string | undefined {
   if (typeof value !== 'string' || value === '' || value.length > 1_024) return undefined
   for (const candidate of [value, withoutIdleEscapes(value)]) {
     try {
-      new RegExp(candidate, 'u')
-      return candidate
+      return new RegExp(candidate, 'u') instanceof RegExp ? candidate : undefined
     } catch {
       // the next candidate, or none
     }

@@ -105,7 +105,7 @@ function headerText(parameter: ParameterBinding, value: Json): string {
     parameter.content === undefined
       ? pathStyle(parameter.name, value, parameter.style, parameter.explode, plain, plain)
       : contentText(parameter.content, value)
-  if (/[\0-\x08\x0a-\x1f\x7f]/.test(text))
+  if (/[^\P{Cc}\t\x80-\x9f]/u.test(text))
     throw unbuildable(`The argument \`${parameter.argument}\` becomes a header and must not hold control characters.`)
   return text.replace(/[^\x20-\x7e\t]+|^[ \t]+|[ \t]+$/gu, utf8Triples)
 }

@@ -17,7 +17,7 @@ import { type Direction, flagOf, flagged, hiddenMembers } from './visibility.ts'
 import { at, isNode, listAt, member, type Node, nodeAt, textAt } from './tree.ts'
 
 /** Definitions by name; a definition under conversion is there but not yet `done`. */
-export interface Definition {
+interface Definition {
   readonly schema: Schema
   done: boolean
 }
@@ -26,7 +26,7 @@ export type Definitions = Map<string, Definition>
 
 export type Warn = (code: string, pointer: string, message: string) => void
 
-export const refTo = (name: string): string => `#/$defs/${name}`
+const refTo = (name: string): string => `#/$defs/${name}`
 
 /** The definition that a schema’s `$ref` names. */
 export const nameIn = (schema: Schema): string | undefined => {
@@ -372,7 +372,7 @@ const decodeSafe = (token: string): string => {
 const patternKey = (pattern: string): string | undefined => {
   if (pattern === '__proto__') return undefined
   try {
-    return new RegExp(pattern, 'u') && pattern
+    return new RegExp(pattern, 'u') instanceof RegExp ? pattern : undefined
   } catch {
     return undefined
   }

@@ -36,14 +36,10 @@ export function pathStyle(
   encode: Encode,
   encodeSeparator: Encode,
 ): string {
-  switch (style) {
-    case 'matrix':
-      return matrix(encode(name), value, explode, encode)
-    case 'label':
-      return label(value, explode, encode)
-    default:
-      return simple(value, explode, encode, encodeSeparator(listSeparator.get(style) ?? '') || ',')
-  }
+  if (style === 'matrix') return matrix(encode(name), value, explode, encode)
+  if (style === 'label') return label(value, explode, encode)
+  const separator = listSeparator.get(style)
+  return simple(value, explode, encode, separator === undefined ? ',' : encodeSeparator(separator))
 }
 
 const listSeparator: ReadonlyMap<Style, string> = new Map<Style, string>([

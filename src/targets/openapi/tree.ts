@@ -25,7 +25,7 @@ export const textAt = (node: unknown, key: string): string | undefined => {
 }
 
 /** RFC 6901 §3: one reference token. */
-export const escapeToken = (token: string): string => token.replaceAll('~', '~0').replaceAll('/', '~1')
+const escapeToken = (token: string): string => token.replaceAll('~', '~0').replaceAll('/', '~1')
 
 export const at = (pointer: string, ...tokens: readonly (string | number)[]): string =>
   tokens.reduce<string>((path, token) => `${path}/${escapeToken(String(token))}`, pointer)

@@ -2,8 +2,8 @@
 
 const tags = /<\/?[a-zA-Z][^<>]{0,2000}>/g
 const comments = /<!--[^<>]{0,2000}-->/g
-// biome-ignore lint/suspicious/noControlCharactersInRegex: removing them is the point
-const control = /\u001b\[[0-9;]{0,20}[A-Za-z]|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g
+/** Control characters but tab and line feed, a terminal's colour sequences whole. */
+const control = /\p{Cc}\[[0-9;]{0,20}m|[^\P{Cc}\t\n]/gu
 /** Zero-width, bidirectional and tag characters: they hide text from a reader and show it to a model. */
 const invisible = /[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\u{e0000}-\u{e007f}]/gu
 

@@ -87,7 +87,7 @@ describe('a credential', () => {
 
 describe('a secret', () => {
   it.each([
-    ['a template', (secret: Secret) => `${String(secret)}`],
+    ['a template', (secret: Secret) => `key ${String(secret)}`],
     ['JSON', (secret: Secret) => JSON.stringify({ secret })],
     ['inspection', (secret: Secret) => inspect({ secret }, { depth: 5, showHidden: true })],
     ['an error', (secret: Secret) => String(new Error(`failed with ${String(secret)}`))],
