@@ -179,6 +179,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
       usage,
       metrics,
       log,
+      clock,
       current,
     }),
   )

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { load as parse } from 'js-yaml'
 import { runImport } from '../src/config/import-job.ts'
 import { configJsonSchema, configSchema } from '../src/config/schema.ts'
+import { systemClock } from '../src/core/clock.ts'
 import { createLog } from '../src/core/log.ts'
 import { Secret } from '../src/core/secret.ts'
 import { createGuard } from '../src/mcp/guard.ts'
@@ -33,6 +34,7 @@ function routed(): string[] {
       targets: () => ({ ready: 0, failed: 0 }),
     }),
     log: createLog('silent'),
+    clock: systemClock,
     current: unused,
   })
   // a route with a check of its own before it is listed twice

@@ -30,7 +30,7 @@ export async function putTarget(
   const settings = room.settings()
   checkFree(settings, name)
   if (options.credential !== undefined && !settings.providers.has(options.credential))
-    throw new GatewayError('bad_config', { words: 'There is no credential of this name in the configuration.' })
+    throw new GatewayError('invalid_params', { words: 'There is no credential of this name in the configuration.' })
   const url = description instanceof Uint8Array ? undefined : description.url
   const bytes = description instanceof Uint8Array ? description : await fetchDescription(room.egress(), description.url)
   const reply = await room.importer.run({
@@ -73,7 +73,8 @@ const filesOf = (settings: Settings, name: string): string[] =>
 function checkFree(settings: Settings, name: string): void {
   if (!targetName.safeParse(name).success)
     throw new GatewayError('invalid_params', { words: 'A target’s name is 1 to 64 letters, digits and hyphens.' })
-  if (settings.targets[name]?.openapi !== undefined || (name === ownTarget && settings.admin.tools))
+  const configured = Object.hasOwn(settings.targets, name) ? settings.targets[name] : undefined
+  if (configured?.openapi !== undefined || (name === ownTarget && settings.admin.tools))
     throw new GatewayError('conflict', { words: 'This target is defined by the configuration; change it there.' })
 }
 

@@ -53,6 +53,8 @@ export class Reloader {
     const { clock } = this.#options
     const paths = [this.#settings.specs, this.#settings.file]
     const watcher = watch(paths, { ignoreInitial: true, depth: 1, persistent: false })
+    // What changed before the watcher was at its post is seen by looking once more.
+    watcher.on('ready', () => this.#soon(0))
     watcher.on('all', () => this.#soon(limits.watchDebounceMs))
     watcher.on('error', (error) =>
       this.#options.log.warn({ error }, 'watching files failed; they are looked at from time to time'),

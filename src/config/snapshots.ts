@@ -94,7 +94,9 @@ export class SnapshotBuilder {
     } catch (thrown) {
       const error = toGatewayError(thrown)
       if (error.code === 'internal') throw error
-      return this.#remember(source.name, { key, failure: error.message, good: before?.good })
+      // What was good goes on serving, but only where it may still go.
+      const good = before?.good === undefined ? undefined : { ...before.good, route: { ...before.good.route, egress } }
+      return this.#remember(source.name, { key, failure: error.message, good })
     }
   }
 

@@ -66,7 +66,8 @@ export function findSources(settings: Settings, managed: Managed): Source[] {
   for (const path of specFiles(settings.specs)) {
     if (named.has(path) || resolve(path) === own) continue
     const name = nameOfFile(path)
-    const config = settings.targets[name] ?? { ...plainTarget(), ...managed.get(name) }
+    const configured = Object.hasOwn(settings.targets, name) ? settings.targets[name] : undefined
+    const config = configured ?? { ...plainTarget(), ...managed.get(name) }
     const problem = problemOf(path, name, sources)
     sources.set(problem === undefined ? name : `${name} ${basename(path)}`, {
       name: name === '' ? basename(path) : name,

@@ -51,6 +51,7 @@ const table = {
   bad_host: { http: 400, rpc: -32600, words: 'The request needs one Host and a path.', retry: false },
   unauthenticated: { http: 401, rpc: -32600, words: 'Send the bearer token that this listener expects.', retry: false },
   conflict: { http: 409, rpc: -32603, words: 'This is defined elsewhere and cannot be changed here.', retry: false },
+  rate_limited: { http: 429, rpc: -32603, words: 'Too many of these came at once. Come back later.', retry: true },
   not_found: { http: 404, rpc: -32601, words: 'There is nothing here.', retry: false },
   overloaded: { http: 503, rpc: -32603, words: 'Too many calls are in flight. Try again shortly.', retry: true },
   draining: { http: 503, rpc: -32603, words: 'This gateway is shutting down. Try again.', retry: true },

@@ -10,7 +10,7 @@ export const limits = {
   requestHeadersMs: 10_000,
   requestBodyMs: 30_000,
   keepAliveMs: 65_000,
-  connectionsOpen: 4_096,
+  connectionsOpen: 16_384,
   callsInFlight: 1_024,
   streamsOpen: 1_024,
   streamKeepAliveMs: 20_000,
@@ -105,6 +105,8 @@ export const limits = {
   watchDebounceMs: 150,
   watchSettledMs: 400,
   watchReconcileMs: 30_000,
+  wrongTokens: 200,
+  wrongTokensMs: 60_000,
   adminBodyBytes: 50 * MiB,
   drainMs: 30_000,
 } as const

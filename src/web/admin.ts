@@ -4,6 +4,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { Snapshot, TargetStatus } from '../call/snapshot.ts'
+import type { Clock } from '../core/clock.ts'
 import { GatewayError, toGatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
@@ -32,6 +33,7 @@ export interface AdminRoom {
   readonly usage: Usage
   readonly metrics: Metrics
   readonly log: Log
+  readonly clock: Clock
   current(): Snapshot
 }
 
@@ -73,21 +75,35 @@ export function adminRoutes(room: AdminRoom): Hono<{ Bindings: HttpBindings }> {
   return app
 }
 
-/** Every route, known or not, wants the right host and the token; a bearer token, so no page can ride on a cookie. */
-const guarded =
-  (room: AdminRoom): MiddlewareHandler<{ Bindings: HttpBindings }> =>
-  async (c, next) => {
+/**
+ * Every route, known or not, wants the right host and the token; a bearer token, so no page can ride on a cookie. Wrong
+ * ones are counted, and past `limits.wrongTokens` told to come back later; the right one is served all the while.
+ */
+const guarded = (room: AdminRoom): MiddlewareHandler<{ Bindings: HttpBindings }> => {
+  let wrong = 0
+  let since = room.clock.monotonic()
+  return async (c, next) => {
     room.guard.check({
       header: (name) => c.req.header(name),
       times: (name) => timesIn(c.env.incoming.rawHeaders, name),
     })
     const token = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(c.req.header('authorization') ?? '')?.[1]
     if (token === undefined || !room.token.equals(token)) {
+      const now = room.clock.monotonic()
+      if (now - since > limits.wrongTokensMs) {
+        wrong = 0
+        since = now
+      }
+      if (++wrong > limits.wrongTokens) {
+        c.header('retry-after', String(Math.ceil(limits.wrongTokensMs / 1_000)))
+        return refuse(c, new GatewayError('rate_limited'))
+      }
       c.header('www-authenticate', 'Bearer')
       return refuse(c, new GatewayError('unauthenticated'))
     }
     return next()
   }
+}
 
 const refuse = (c: Context, error: GatewayError): Response =>
   c.json(
