@@ -152,6 +152,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
   const health = healthRoutes({
     troubles: () => [...(draining ? ['shutting down'] : []), ...(meter.healthy ? [] : ['calls cannot be recorded'])],
   })
+  const alone = oneByOne()
   const registrar = { settings: () => reloader.settings, importer, egress: () => reloader.egress }
   const publicApp = new Hono<{ Bindings: HttpBindings }>()
     .route('/', health)
@@ -167,14 +168,16 @@ export async function startGateway({ settings, configFile, clock, log, version }
         loopbackOrigins: false,
       }),
       registrar: {
-        async put(name, description, options) {
-          await putTarget(registrar, name, description, options)
-          await reloader.reload()
-        },
-        async remove(name) {
-          await removeTarget(registrar, name)
-          await reloader.reload()
-        },
+        put: (name, description, options) =>
+          alone(async () => {
+            await putTarget(registrar, name, description, options)
+            await reloader.reload(name)
+          }),
+        remove: (name) =>
+          alone(async () => {
+            await removeTarget(registrar, name)
+            await reloader.reload(name)
+          }),
       },
       usage,
       metrics,
@@ -216,6 +219,16 @@ function checkInbound({ inbound, listen }: Settings): void {
       words:
         'The configuration is wrong:\n- inbound.type: `none` is only for a loopback listen.host, since anyone could call',
     })
+}
+
+/** One after the other: each reads what the one before it wrote. */
+function oneByOne(): (act: () => Promise<void>) => Promise<void> {
+  let last: Promise<void> = Promise.resolve()
+  return (act) => {
+    const next = last.then(act)
+    last = next.catch(() => undefined)
+    return next
+  }
 }
 
 const urlOf = (host: string, port: number): string => {

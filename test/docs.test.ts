@@ -113,6 +113,7 @@ describe.skipIf(!existsSync(join(root, 'README.md')))('README.md', () => {
     const shown = [...read('README.md').matchAll(/^```json\n([\s\S]*?)^```/gm)]
       .map(([, text = '']) => JSON.parse(text) as object)
       .filter((value) => 'targets' in value || 'listen' in value || 'inbound' in value || 'egress' in value)
+    expect(shown).not.toEqual([])
     for (const value of shown) expect(configSchema.safeParse(value).error?.issues ?? []).toEqual([])
   })
 })

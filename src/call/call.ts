@@ -5,7 +5,8 @@ import { limits } from '../core/limits.ts'
 import type { CancelSignal } from '../core/cancel.ts'
 import type { Clock } from '../core/clock.ts'
 import type { InboundResponse, InputAnswers, Json, Outcome, OutcomeKind, Principal, Tool } from '../core/model.ts'
-import { scrub, sign } from '../credentials/provider.ts'
+import { sign } from '../credentials/provider.ts'
+import { scrubBytes, scrubOutcome } from '../credentials/scrub.ts'
 import type { Meter } from '../meter/meter.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { faultOutcome, resultText, wrongArguments } from './result.ts'
@@ -116,10 +117,11 @@ async function reach(
     signal,
     ...(ask.onPhase === undefined ? {} : { onProgress: ask.onPhase }),
   })
-  const outcome = adapter.interpret(tool.operation, scrub(response, credential), outputCheck(tool))
-  return target.headers.forwardResponse.length === 0
-    ? outcome
-    : withHeaders(outcome, response, target.headers.forwardResponse)
+  const answer = credential === undefined ? response : scrubBytes(response, credential)
+  const plain = adapter.interpret(tool.operation, answer, outputCheck(tool))
+  const names = target.headers.forwardResponse
+  const outcome = names.length === 0 ? plain : withHeaders(plain, response, names)
+  return credential === undefined ? outcome : scrubOutcome(outcome, credential)
 }
 
 const asObject = (value: Json): { readonly [name: string]: Json } =>

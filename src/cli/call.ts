@@ -16,7 +16,9 @@ export interface CallOptions {
 
 export async function call(tool: string, options: CallOptions): Promise<void> {
   const args = options.args === undefined ? {} : parseArguments(options.args)
-  const url = new URL(options.url ?? endpoint(options.config))
+  const address = options.url ?? endpoint(options.config)
+  if (!URL.canParse(address)) throw new GatewayError('invalid_params', { words: '--url wants an absolute URL.' })
+  const url = new URL(address)
   const client = new Client({ name: 'toolgate-cli', version: version() })
   const transport = new StreamableHTTPClientTransport(url)
   try {

@@ -7,6 +7,8 @@ import { startGateway } from '../gateway.ts'
 import { version } from './version.ts'
 
 export async function serve(options: { readonly config?: string; readonly port?: string }): Promise<void> {
+  // Whoever started it may stop reading what it says; that is no reason to end.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   const settings = loadSettings(options.config)
   const listen = options.port === undefined ? settings.listen : { ...settings.listen, port: portOf(options.port) }
   const log = createLog(settings.log.level)

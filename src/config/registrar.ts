@@ -1,5 +1,4 @@
 /** Registers and removes dropped targets: a description that imports is put into the folder, then taken into force. */
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
@@ -47,13 +46,16 @@ export async function putTarget(
   })
   if (reply.server === undefined)
     throw new GatewayError('bad_description', { words: 'The description names no server; give one.' })
-  room.egress().check(reply.server)
+  checkServer(room.egress(), reply.server)
   // A server that was found relative to where the description came from is kept: the file alone no longer tells.
   const server = options.server ?? (url === undefined ? undefined : reply.server)
-  await writeManaged(settings.dataDir, name, { ...options, ...(server === undefined ? {} : { server }) })
   const json = /^\s*[{[]/.test(Buffer.from(bytes.subarray(0, 64)).toString('utf8'))
-  await replaceFile(join(settings.specs, `${name}.${json ? 'json' : 'yaml'}`), bytes, 0o644)
-  for (const path of filesOf(settings, name)) if (path.endsWith('.json') !== json) await removeFile(path)
+  const file = join(settings.specs, `${name}.${json ? 'json' : 'yaml'}`)
+  if (isNamed(settings, file))
+    throw new GatewayError('conflict', { words: 'A target of the configuration has the file that this would replace.' })
+  await writeManaged(settings.dataDir, name, { ...options, ...(server === undefined ? {} : { server }) })
+  await replaceFile(file, bytes, 0o644)
+  for (const path of filesOf(settings, name)) if (path !== file) await removeFile(path)
   return reply
 }
 
@@ -67,8 +69,24 @@ export async function removeTarget(room: RegistrarRoom, name: string): Promise<v
   await writeManaged(settings.dataDir, name, undefined)
 }
 
+/** Here the address is part of what was asked for, not of a way out that failed. */
+function checkServer(egress: Egress, server: string): void {
+  try {
+    egress.check(server)
+  } catch (cause) {
+    throw new GatewayError('bad_description', {
+      words: cause instanceof Error ? cause.message : 'The server is refused.',
+      cause,
+    })
+  }
+}
+
+/** A file that a target of the configuration has is not a dropped one. */
+const isNamed = (settings: Settings, path: string): boolean =>
+  Object.values(settings.targets).some(({ openapi }) => openapi === path)
+
 const filesOf = (settings: Settings, name: string): string[] =>
-  specFiles(settings.specs).filter((path) => nameOfFile(path) === name && existsSync(path))
+  specFiles(settings.specs).filter((path) => nameOfFile(path) === name && !isNamed(settings, path))
 
 function checkFree(settings: Settings, name: string): void {
   if (!targetName.safeParse(name).success)

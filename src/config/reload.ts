@@ -9,7 +9,7 @@ import type { Egress } from '../egress/fetch.ts'
 import { loadSettings, type Settings } from './load.ts'
 import { readManaged } from './managed.ts'
 import type { SnapshotBuilder } from './snapshots.ts'
-import { isSettled, specFiles } from './sources.ts'
+import { Settling, specFiles } from './sources.ts'
 
 export interface ReloadOptions {
   readonly settings: Settings
@@ -27,10 +27,13 @@ export class Reloader {
   readonly #options: ReloadOptions
   #settings: Settings
   #egress: Egress
+  readonly #settling = new Settling()
   #snapshot: Snapshot | undefined
   #configError: string | undefined
   #running: Promise<void> = Promise.resolve()
+  #due = false
   #cancelNext: () => void = () => undefined
+  #watchToo: (paths: readonly string[]) => void = () => undefined
   #stop: () => Promise<void> = () => Promise.resolve()
 
   constructor(options: ReloadOptions) {
@@ -51,8 +54,9 @@ export class Reloader {
   async start(): Promise<void> {
     await this.reload()
     const { clock } = this.#options
-    const paths = [this.#settings.specs, this.#settings.file]
+    const paths = [this.#settings.specs, this.#settings.file, ...this.#named()]
     const watcher = watch(paths, { ignoreInitial: true, depth: 1, persistent: false })
+    this.#watchToo = (more) => void watcher.add([...more])
     // What changed before the watcher was at its post is seen by looking once more.
     watcher.on('ready', () => this.#soon(0))
     watcher.on('all', () => this.#soon(limits.watchDebounceMs))
@@ -73,37 +77,51 @@ export class Reloader {
     await this.#egress.close()
   }
 
-  /** Builds and swaps now, after what is under way. Never rejects: what fails is logged and the old stays. */
-  reload(): Promise<void> {
+  /**
+   * Builds and swaps now, after what is under way; files that are being written wait, except that of the target `whole`.
+   * Never rejects: what fails is logged and the old stays.
+   */
+  reload(whole?: string): Promise<void> {
     this.#running = this.#running
-      .then(() => this.#rebuild())
+      .then(() => this.#rebuild(whole))
       .catch((error: unknown) => {
         this.#options.log.error({ error }, 'reload failed; what was in force stays')
       })
     return this.#running
   }
 
+  /** What is due already is not put off: a file that is written to without end holds up no other. */
   #soon(ms: number): void {
-    this.#cancelNext()
-    this.#cancelNext = this.#options.clock.after(ms, () => void this.#whenSettled())
+    if (this.#due) return
+    this.#due = true
+    this.#cancelNext = this.#options.clock.after(ms, () => {
+      this.#due = false
+      void this.reload()
+    })
   }
 
-  /** A file that was touched a moment ago may be half-written: it is given time until it is left alone. */
-  async #whenSettled(): Promise<void> {
+  /** A file that was touched a moment ago may be half-written: it is looked at again until it is left alone. */
+  #waiting(): ReadonlySet<string> {
     const { clock } = this.#options
-    const unsettled = [this.#settings.file, ...specFiles(this.#settings.specs)].some(
-      (path) => !isSettled(path, clock.now(), limits.watchSettledMs),
-    )
-    if (unsettled) this.#soon(limits.watchDebounceMs)
-    else await this.reload()
+    const paths = [this.#settings.file, ...specFiles(this.#settings.specs), ...this.#named()]
+    if (this.#snapshot === undefined) this.#settling.trust(paths)
+    const waiting = this.#settling.unsettled(paths, clock.monotonic())
+    if (waiting.size > 0) this.#soon(limits.watchDebounceMs)
+    return waiting
   }
 
-  async #rebuild(): Promise<void> {
+  #named(): string[] {
+    return Object.values(this.#settings.targets).flatMap(({ openapi }) => (openapi === undefined ? [] : [openapi]))
+  }
+
+  async #rebuild(whole: string | undefined): Promise<void> {
     const { builder, log, onSwap, configFile } = this.#options
+    const waiting = this.#waiting()
     try {
-      const next = this.#snapshot === undefined ? this.#settings : loadSettings(configFile)
-      this.#configError = undefined
-      this.#use(next)
+      if (this.#snapshot !== undefined && !waiting.has(this.#settings.file)) {
+        this.#use(loadSettings(configFile))
+        this.#configError = undefined
+      }
     } catch (thrown) {
       const { message } = toGatewayError(thrown)
       if (message !== this.#configError)
@@ -116,6 +134,7 @@ export class Reloader {
       readManaged(this.#settings.dataDir),
       this.#egress,
       this.#configError,
+      (source) => waiting.has(source.path) && source.name !== whole,
     )
     if (now === before) return
     this.#snapshot = now
@@ -135,6 +154,7 @@ export class Reloader {
       void sleep(this.#options.clock, limits.targetTimeoutMsMax).then(() => old.close())
     }
     this.#settings = next
+    this.#watchToo(this.#named())
   }
 
   #tell(name: string, status: string, reasons: readonly string[], before: Snapshot | undefined): void {

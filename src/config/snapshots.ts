@@ -58,18 +58,24 @@ export class SnapshotBuilder {
     this.#room = room
   }
 
-  /** The snapshot of these settings and of what the folder holds now; the last one itself when nothing differs. */
+  /** `isWaiting` tells which sources are not to be read yet. The snapshot of these settings and of what the folder holds now; the last one itself when nothing differs. */
   async build(
     settings: Settings,
     managed: Managed,
     egress: Egress,
     configError: string | undefined,
+    isWaiting: (source: Source) => boolean,
   ): Promise<Snapshot> {
-    const sources = findSources(settings, managed)
+    const sources = findSources(settings, managed).filter(
+      // A file that is being written is as it was before; a new one is not there yet.
+      (source) => !isWaiting(source) || this.#memory.has(source.name),
+    )
     const statuses: TargetStatus[] = []
     const goods: Good[] = []
     for (const source of sources) {
-      const memory = await this.#load(source, settings, source.own ? (this.#room.own?.egress ?? egress) : egress)
+      const known = isWaiting(source) ? this.#memory.get(source.name) : undefined
+      const memory =
+        known ?? (await this.#load(source, settings, source.own ? (this.#room.own?.egress ?? egress) : egress))
       statuses.push(statusOf(source, memory))
       if (memory.good !== undefined) goods.push(memory.good)
     }

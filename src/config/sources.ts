@@ -118,8 +118,28 @@ export function readSource(path: string): Buffer {
   return readFileSync(path)
 }
 
-/** Whether a file has been left alone for `ms`: one that is being written is not read yet. */
-export const isSettled = (path: string, now: number, ms: number): boolean => {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  return stat === undefined || now - stat.mtimeMs >= ms
+/** Which files are being written: one is settled when it looks the same as it did `limits.watchSettledMs` ago. */
+export class Settling {
+  readonly #seen = new Map<string, { readonly look: string; readonly since: number }>()
+
+  /** Those of the files that changed a moment ago. `now` is on the monotonic clock. */
+  unsettled(paths: readonly string[], now: number): Set<string> {
+    const found = new Set<string>()
+    for (const path of paths) {
+      const stat = statSync(path, { throwIfNoEntry: false })
+      const look = stat === undefined ? '' : `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs}`
+      const before = this.#seen.get(path)
+      if (before?.look !== look) this.#seen.set(path, { look, since: now })
+      else if (now - before.since >= limits.watchSettledMs) continue
+      found.add(path)
+    }
+    const present = new Set(paths)
+    for (const path of this.#seen.keys()) if (!present.has(path)) this.#seen.delete(path)
+    return found
+  }
+
+  /** Takes the files as they are for whole: what stands there when the gateway starts. */
+  trust(paths: readonly string[]): void {
+    this.unsettled(paths, -Infinity)
+  }
 }

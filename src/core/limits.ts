@@ -6,6 +6,7 @@ const MiB = 1024 * KiB
 export const limits = {
   // inbound HTTP
   requestBodyBytes: 4 * MiB,
+  requestDrainBytes: 64 * MiB,
   requestHeaderBytes: 16 * KiB,
   requestHeadersMs: 10_000,
   requestBodyMs: 30_000,
@@ -72,6 +73,7 @@ export const limits = {
   outboundBodyBytes: 16 * MiB,
   targetTimeoutMs: 30_000,
   targetTimeoutMsMax: 600_000,
+  answerDepth: 128,
   resultTextChars: 1 * MiB,
   compiledSchemas: 512,
   faultsShown: 10,

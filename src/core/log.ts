@@ -19,6 +19,9 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
 /** Logs go to standard error; standard output belongs to results. */
 export function createLog(level: LogLevel): Log {
+  const destination = pino.destination({ fd: 2, sync: false, minLength: 0 })
+  // When nobody reads the log any more, the gateway goes on without.
+  destination.on('error', () => undefined)
   const logger = pino(
     {
       level,
@@ -26,7 +29,7 @@ export function createLog(level: LogLevel): Log {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    pino.destination({ fd: 2, sync: false, minLength: 0 }),
+    destination,
   )
   const write = (at: 'debug' | 'info' | 'warn' | 'error') => (fields: LogFields, message: string) => {
     logger[at]('error' in fields ? { ...fields, error: describe(fields['error']) } : fields, message)

@@ -1,5 +1,5 @@
 /** The port of a credential kind, and the one place where a request is signed. */
-import type { InboundResponse, OutboundRequest, Principal, Target } from '../core/model.ts'
+import type { OutboundRequest, Principal, Target } from '../core/model.ts'
 import type { Secret } from '../core/secret.ts'
 
 /** A way to act at a target. It is shown who asks, never the caller's own token. */
@@ -26,15 +26,3 @@ export function sign(
 
 const isWithin = (url: string, origin: string): boolean =>
   url.startsWith(origin) && (url.length === origin.length || url[origin.length] === '/' || url[origin.length] === '?')
-
-const mask = '[secret]'
-
-/** A target that echoes the credential does not give it to the caller (D21). */
-export function scrub(response: InboundResponse, credential: CredentialProvider | undefined): InboundResponse {
-  if (credential === undefined || response.body.length === 0) return response
-  const found = credential.secrets.filter((secret) => response.body.includes(secret.reveal()))
-  if (found.length === 0) return response
-  let text = response.body.toString('latin1')
-  for (const secret of found) text = text.replaceAll(Buffer.from(secret.reveal()).toString('latin1'), mask)
-  return { ...response, body: Buffer.from(text, 'latin1') }
-}

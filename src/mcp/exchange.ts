@@ -63,23 +63,25 @@ export class Exchange {
   }
 
   /**
-   * The body, as sent. Throws `body_too_large` before reading past `bytesMax`. A body that does not arrive is ended by
+   * The body, as sent. Throws `body_too_large` as soon as it is known to pass `bytesMax`, and keeps none of it. A body that does not arrive is ended by
    * the server’s own `requestTimeout` (`limits.requestBodyMs`), with 408.
    */
   body(bytesMax: number): Promise<Buffer> {
     const incoming = this.#incoming
-    if (Number(incoming.headers['content-length'] ?? 0) > bytesMax)
-      return Promise.reject(new GatewayError('body_too_large'))
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = []
       let bytes = 0
+      const refuse = (): void => {
+        chunks.length = 0
+        reject(new GatewayError('body_too_large'))
+      }
+      if (Number(incoming.headers['content-length'] ?? 0) > bytesMax) refuse()
       incoming.on('data', (chunk: Buffer) => {
         bytes += chunk.byteLength
         if (bytes <= bytesMax) chunks.push(chunk)
-        else {
-          incoming.pause()
-          reject(new GatewayError('body_too_large'))
-        }
+        else refuse()
+        // A client that is still sending hears the refusal if it is let finish, within bounds.
+        if (bytes > limits.requestDrainBytes) incoming.destroy()
       })
       incoming.once('end', () => {
         const [first] = chunks
@@ -92,14 +94,13 @@ export class Exchange {
     })
   }
 
-  /** A whole answer. A body that was not read to its end closes the connection. */
+  /** A whole answer. */
   send(status: number, headers: Headers, ...chunks: readonly (string | Buffer)[]): void {
     const outgoing = this.#outgoing
     if (outgoing.headersSent || this.#hungUp) return
     let bytes = 0
     for (const chunk of chunks) bytes += typeof chunk === 'string' ? Buffer.byteLength(chunk) : chunk.byteLength
-    const close = this.#incoming.complete ? undefined : { connection: 'close' }
-    outgoing.writeHead(status, { ...headers, ...close, 'content-length': bytes })
+    outgoing.writeHead(status, { ...headers, 'content-length': bytes })
     const [only] = chunks
     // ASCII is the same in Latin-1, which Node writes without looking at each character.
     if (chunks.length < 2) outgoing.end(only, typeof only === 'string' && only.length === bytes ? 'latin1' : 'utf8')

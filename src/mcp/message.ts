@@ -1,6 +1,7 @@
 /** One JSON-RPC 2.0 message from bytes that nobody vouches for, and answers as JSON text. */
 import { isUtf8 } from 'node:buffer'
 import { GatewayError } from '../core/errors.ts'
+import { nestsDeeper } from '../core/json.ts'
 import { limits } from '../core/limits.ts'
 import type { Json } from '../core/model.ts'
 
@@ -24,6 +25,8 @@ export class Refusal extends Error {
   }
 }
 
+const tooDeep = `The message is nested deeper than ${limits.jsonDepth} levels.`
+
 const own = (node: { readonly [key: string]: Json }, key: string): Json | undefined =>
   Object.hasOwn(node, key) ? node[key] : undefined
 
@@ -41,9 +44,11 @@ export const objectParam = (params: Params, name: string): { [key: string]: Json
 /** Throws `Refusal`. Exactly the member names of JSON-RPC count, in their exact case; batches are not taken. */
 export function parseMessage(body: Buffer): Message {
   if (!isUtf8(body)) throw new Refusal(new GatewayError('parse_error'))
+  const text = body.toString('utf8')
+  if (nestsDeeper(text, limits.jsonDepth)) throw new Refusal(new GatewayError('invalid_request', { words: tooDeep }))
   let value: Json
   try {
-    value = JSON.parse(body.toString('utf8')) as Json
+    value = JSON.parse(text) as Json
   } catch (cause) {
     throw new Refusal(new GatewayError('parse_error', { cause }))
   }
@@ -75,24 +80,22 @@ function idOf(value: Json | undefined): Id | undefined {
   return typeof value === 'string' && value.length <= limits.requestIdBytes && value.isWellFormed() ? value : undefined
 }
 
-/** What makes a parsed value unfit to be passed on: depth, size, numbers and text that JSON cannot carry, `__proto__`. */
+/** What makes a parsed value unfit to be passed on: size, numbers and text that JSON cannot carry, `__proto__`. */
 function faultIn(root: Json): string | undefined {
   let nodes = 0
-  const stack: [Json, number][] = [[root, 1]]
-  for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
-    const [value, depth] = top
+  const stack: Json[] = [root]
+  for (let value = stack.pop(); value !== undefined; value = stack.pop()) {
     if (typeof value === 'string') {
       if (!value.isWellFormed()) return 'A text holds half of a surrogate pair.'
     } else if (typeof value === 'number') {
       if (!Number.isFinite(value) || Object.is(value, -0)) return 'A number cannot be passed on as it was sent.'
     } else if (typeof value === 'object' && value !== null) {
-      if (depth > limits.jsonDepth) return `The message is nested deeper than ${limits.jsonDepth} levels.`
       const keys = Array.isArray(value) ? undefined : Object.keys(value)
       nodes += keys === undefined ? (value as Json[]).length : keys.length
       if (nodes > limits.jsonNodes) return `The message has more than ${limits.jsonNodes} values.`
       if (keys?.includes('__proto__') === true) return 'A member is called __proto__.'
-      if (Array.isArray(value)) for (const item of value) stack.push([item, depth + 1])
-      else for (const key of keys ?? []) stack.push([value[key] ?? null, depth + 1])
+      if (Array.isArray(value)) for (const item of value) stack.push(item)
+      else for (const key of keys ?? []) stack.push(value[key] ?? null)
     }
   }
   return undefined

@@ -84,9 +84,16 @@ export function readCall(id: Id, params: Params, view: string, caller: Principal
   const name = param(params, 'name')
   if (typeof name !== 'string')
     throw new GatewayError('invalid_params', { words: 'tools/call needs `name`, a string.' })
+  const token = objectParam(params, '_meta')?.['progressToken']
+  if (token !== undefined && !isToken(token))
+    throw new GatewayError('invalid_params', { words: 'A progress token is a short string or an integer.' })
+  const given = param(params, 'arguments')
   if (name.length === 0 || name.length > limits.toolNameBytes) throw new GatewayError('unknown_tool')
-  return { id, name, arguments: param(params, 'arguments') ?? {}, params, view, caller, bytesIn }
+  return { id, name, arguments: given === undefined ? {} : given, params, view, caller, bytesIn }
 }
+
+const isToken = (token: Json): boolean =>
+  typeof token === 'string' ? token.length <= limits.requestIdBytes : Number.isSafeInteger(token)
 
 /** Makes the call and answers it; a failure is answered too, so this never throws. */
 export async function answerCall(
@@ -206,7 +213,7 @@ const words: Record<Phase, string> = {
  */
 function watch(context: McpContext, call: ToolCall, era: Era, reply: Reply): Progress {
   const token = objectParam(call.params, '_meta')?.['progressToken']
-  const wanted = typeof token === 'number' || (typeof token === 'string' && token.length <= limits.requestIdBytes)
+  const wanted = token !== undefined
   const debug = era.logs('debug')
   const info = era.logs('info')
   if (!reply.streams || !(wanted || debug || info)) return { phase: undefined, end: () => undefined }

@@ -146,7 +146,7 @@ const readQuery = (query: UsageQuery, now: number): Question => {
   const by = readBy(query.by)
   const from = readFrom(query.from, now)
   const to = readTo(query.to, now)
-  if (from > to) throw wrong('"from" is later than "to".')
+  if (from > to || (from === to && query.to !== undefined)) throw wrong('"from" is later than "to".')
   return { from, to, by }
 }
 

@@ -1,5 +1,6 @@
 /** Configurations that must not take effect, and those that must at once (rows A01–A04 of the threat model). */
-import { mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type GatewayProcess, startGatewayProcess, until, writeIn } from '../support/gateway.ts'
@@ -70,7 +71,6 @@ const wrong: readonly (readonly [string, () => string | object, RegExp])[] = [
   ['A01: a wrong type', () => ({ ...good(), listen: { port: '8080' } }), /listen\.port/],
   ['A01: a comment', () => `{ // comment\n"name":"x" }`, /line 1 column 3/],
   ['A01: a trailing comma', () => '{"name":"changed",}', /line 1 column 19/],
-  ['A01: an address that is none', () => ({ ...good(), egress: { allow: ['http://x'] } }), /egress\.allow\.0/],
   ['A04: nothing', () => '', /not JSON;/],
   ['A02: a secret in plain', () => ({ ...good(), ...key(secret) }), /credentials\.k\.value/],
   [
@@ -112,12 +112,11 @@ it.each(wrong)(
   },
 )
 
-it('A01, A03: the gateway does not start with such a one either, and says why', async () => {
-  for (const [, content, place] of wrong.filter(([name]) => /unknown key|variable/.test(name))) {
-    const starting = startGatewayProcess({ config: content() as object })
-    await expect(starting).rejects.toThrow(/ended with 1/)
-    await expect(starting).rejects.toThrow(place)
-  }
+it('A03: the gateway does not start with such a one either, and says why', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'toolgate-test-'))
+  const starting = startGatewayProcess({ dir, config: { ...good(), ...key({ env: 'NOT_THERE' }) } })
+  await expect(starting).rejects.toThrow(/ended with 1:\n[^]*credentials\.k\.value.*NOT_THERE/)
+  rmSync(dir, { recursive: true })
 })
 
 it('A04: one that is swapped by a link is told while it is wrong and taken once it is right', async () => {

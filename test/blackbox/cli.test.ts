@@ -81,7 +81,7 @@ const rows = (text: string): string[][] =>
     .split('\n')
     .map((line) => line.trimEnd().split(/ {2,}/))
 
-describe('toolgate', () => {
+describe.concurrent('toolgate', () => {
   it.each(['serve', 'check', 'add', 'tools', 'call', 'usage'])(
     '%s --help shows its use with an example',
     async (command) => {
@@ -112,6 +112,7 @@ describe('toolgate', () => {
     ['serve --port http'],
     ['serve --port 70000'],
     ['add'],
+    ['add odd.json --credential nobody'],
     ['call'],
     ['call a b'],
     ['call pets___getPet --args {'],
@@ -134,7 +135,6 @@ describe('toolgate', () => {
   it.each([
     ['add missing.yaml'],
     ['add broken.yaml'],
-    ['add odd.json --credential nobody'],
     ['add http://127.0.0.1:9/openapi.json'],
     ['check --config missing.json'],
     ['serve --config missing.json'],
@@ -352,6 +352,18 @@ describe('toolgate serve', () => {
     (await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined))
       ?.status
 
+  beforeAll(async () => {
+    const free = await startRecorder()
+    port = Number(new URL(free.origin).port)
+    await free.close()
+    writeIn(gateway.dir, 'serve.config.json', {
+      listen: { port },
+      admin: { port: 0 },
+      dataDir: '.other',
+      specs: 'none',
+    })
+  })
+
   it.each([[['stdout']], [['stderr']], [['stdout', 'stderr']]] as ('stdout' | 'stderr')[][][])(
     'goes on when nobody reads its %j any more, and ends on SIGTERM',
     async (gone) => {
@@ -376,16 +388,4 @@ describe('toolgate serve', () => {
       }
     },
   )
-
-  beforeAll(async () => {
-    const free = await startRecorder()
-    port = Number(new URL(free.origin).port)
-    await free.close()
-    writeIn(gateway.dir, 'serve.config.json', {
-      listen: { port },
-      admin: { port: 0 },
-      dataDir: '.other',
-      specs: 'none',
-    })
-  })
 })

@@ -195,6 +195,16 @@ describe('a file in the folder', () => {
   })
 })
 
+describe('a description outside the folder', () => {
+  it('that the configuration names takes effect when it is changed, too', async () => {
+    const fixed = async (): Promise<string> => (await list('/seen')).json.result.tools[0]?.name
+    for (const operation of ['changed', 'fixed']) {
+      writeIn(gateway.dir, 'elsewhere/fixed.json', oneTool(target.origin, operation))
+      await until(`the tool is ${operation}`, async () => (await fixed()) === `fixed___${operation}`, patienceMs)
+    }
+  })
+})
+
 describe('a bad file', () => {
   const plain = { openapi: '3.1.0', info: { title: 'x', version: '1' } }
   const noServer = { ...plain, paths: { '/x': { get: { operationId: 'x', responses: {} } } } }

@@ -1,15 +1,21 @@
 /** Reloading under way: calls in flight, registration from outside, and load; nothing is lost. */
 import { execFile } from 'node:child_process'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
 import { type GatewayProcess, startGatewayProcess, until, writeIn } from '../support/gateway.ts'
 import { callModern } from '../support/mcp.ts'
 import { operatorOf, patienceMs } from '../support/operator.ts'
 import { oneTool } from '../support/petstore.ts'
 import { json, type Recorder, startRecorder } from '../support/recorder.ts'
 
+const { paths } = parse(readFileSync(join(import.meta.dirname, '../../specs/toolgate.yaml'), 'utf8')) as {
+  paths: { [path: string]: { put: { responses: object } } }
+}
+/** Statuses that registering may be answered with, by the description of the admin API. */
+const documented = Object.keys(paths['/api/targets/{name}']?.put.responses ?? {})
 const main = join(import.meta.dirname, '../../src/main.ts')
 
 let target: Recorder
@@ -119,7 +125,7 @@ describe('registering by the admin API', () => {
       'made',
       JSON.stringify(oneTool('https://x.example', 'x')),
       '?credential=k',
-      422,
+      400,
     ],
     ['with a server that is no URL', 'made', JSON.stringify(oneTool('https://x.example', 'x')), '?server=nowhere', 422],
     ['in place of a configured target', 'fixed', '{}', '', 409],
@@ -131,6 +137,7 @@ describe('registering by the admin API', () => {
     const answer = await put(name, body, query)
     expect(await answer.json()).toMatchObject({ error: { code: expect.any(String), message: expect.any(String) } })
     expect(answer.status).toBe(status)
+    expect(documented).toContain(String(status))
     expect([(await shown()).snapshot, await tools(), existsSync(spec('made.json'))]).toEqual([snapshot, [], false])
   })
 
@@ -144,6 +151,36 @@ describe('registering by the admin API', () => {
   })
 })
 
+describe('a file that lies in the folder already', () => {
+  afterEach(async () => {
+    for (const name of readdirSync(spec('.'))) rmSync(spec(name))
+    configure()
+    await inForce()
+  })
+
+  it.each(['Old Shop.json', 'Old_Shop.yml', 'Old-Shop.YAML'])(
+    '%s, is replaced by what is registered under its name',
+    async (file) => {
+      drop(file, oneTool(target.origin, 'one'))
+      await inForce('Old-Shop___one')
+      const answer = await put('Old-Shop', JSON.stringify(oneTool(target.origin, 'two')))
+      expect([answer.status, await tools()]).toEqual([200, ['Old-Shop___two']])
+      expect(await answer.json()).toMatchObject({ name: 'Old-Shop', status: 'READY', reasons: [] })
+      expect((await shown()).targets.filter(({ name }) => name === 'Old-Shop')).toHaveLength(1)
+    },
+  )
+
+  it('is left alone when a configured target of another name has it', async () => {
+    drop('owned.json', oneTool(target.origin, 'owned'))
+    configure({ targets: { fixed: { openapi: 'elsewhere/fixed.json' }, owner: { openapi: 'specs/owned.json' } } })
+    await inForce('owner___owned')
+    expect((await remove('owned')).status).toBe(404)
+    await put('owned', JSON.stringify(oneTool(target.origin, 'stolen')))
+    expect(JSON.parse(readFileSync(spec('owned.json'), 'utf8'))).toEqual(oneTool(target.origin, 'owned'))
+    expect(await tools()).toContain('owner___owned')
+  })
+})
+
 describe('registering many at once', () => {
   it('loses none, nor what was said of it', async () => {
     const names = Array.from({ length: 10 }, (_, at) => `many${at}`)
@@ -154,8 +191,13 @@ describe('registering many at once', () => {
     expect(ready.map(({ name, status, server }) => [name, status, server])).toEqual(
       names.map((name) => [name, 'READY', `${target.origin}/${name}`]),
     )
-    const removed = await Promise.all(names.map(remove))
-    expect([removed.map(({ status }) => status), await tools()]).toEqual([names.map(() => 204), []])
+    expect((await tools()).length).toBe(10)
+  })
+
+  it('and removing them leaves none', async () => {
+    const names = (await shown()).targets.map(({ name }) => name).filter((name) => name.startsWith('many'))
+    expect((await Promise.all(names.map(remove))).map(({ status }) => status)).toEqual(names.map(() => 204))
+    expect(await tools()).toEqual([])
   })
 })
 

@@ -12,7 +12,7 @@ import { callModern, modernRequest } from '../support/mcp.ts'
 import { json, type Recorder, startRecorder } from '../support/recorder.ts'
 
 const kills = 20
-const drains = 5
+const drains = 4
 const connections = 16
 const seed = Number(process.env['CHAOS_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 
@@ -28,15 +28,15 @@ function randomOf(state: number): () => number {
 }
 
 /**
- * One tool for each connection of each round. The record names the tool, and a connection calls one after the other: so
- * of its calls all are answered but perhaps the last, and the record can be held against them call by call.
+ * One tool for each connection. The record names the tool, its segment the process, and a connection calls one after the
+ * other: so of its calls all are answered but perhaps the last, and the record can be held against them call by call.
  */
 const description = (origin: string): object => ({
   openapi: '3.1.0',
   info: { title: 'load', version: '1' },
   servers: [{ url: origin }],
   paths: Object.fromEntries(
-    Array.from({ length: (kills + drains) * connections }, (_, at) => [
+    Array.from({ length: connections }, (_, at) => [
       `/c${at}`,
       {
         get: {
@@ -65,6 +65,8 @@ afterAll(async () => {
 })
 
 interface Connection {
+  /** Of the gateway. */
+  readonly pid: number
   readonly tool: string
   sent: number
   answered: number
@@ -72,11 +74,19 @@ interface Connection {
   refusal?: number | undefined
 }
 
+const connect = (): Connection[] =>
+  Array.from({ length: connections }, (_, at) => ({
+    pid: gateway.child.pid ?? 0,
+    tool: `t___c${at}`,
+    sent: 0,
+    answered: 0,
+  }))
+
 /** Calls one tool again and again until a call is not answered with its result. */
 async function load(connection: Connection): Promise<void> {
-  const { tool } = connection
+  const { tool, pid } = connection
   for (;;) {
-    const n = String(connection.sent++)
+    const n = `${pid}.${connection.sent++}`
     const answer = await callModern(gateway.url, tool, { n }).catch(() => undefined)
     if (answer?.json?.result === undefined) {
       connection.refusal = answer?.status
@@ -88,54 +98,52 @@ async function load(connection: Connection): Promise<void> {
   }
 }
 
-const round = (from: number): Connection[] =>
-  Array.from({ length: connections }, (_, at) => ({ tool: `t___c${from * connections + at}`, sent: 0, answered: 0 }))
-
 interface Recorded {
   begun: number
   /** Ids of ended calls. */
   readonly ended: string[]
 }
 
-/** What the segments hold, by tool; the last line of one that was killed may be torn. */
+/** What the segments hold, by process and tool; the last line of one that was killed may be torn. */
 function recorded(): Map<string, Recorded> {
   const folder = join(gateway.dir, '.toolgate/usage')
   const found = new Map<string, Recorded>()
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.ndjson')))
+  for (const file of readdirSync(folder)) {
+    const pid = /-(\d+)\.ndjson$/.exec(file)?.[1]
+    if (pid === undefined) continue
     for (const text of readFileSync(join(folder, file), 'utf8').split('\n').slice(0, -1)) {
       const line = parseLine(text)
       if (line === undefined) throw new Error(`A whole line of the spool cannot be read: ${text.slice(0, 200)}`)
       if (line.kind === 'segment' || line.kind === 'carried') continue
-      const { tool, id } = line.call
-      const of = found.get(tool) ?? { begun: 0, ended: [] }
-      found.set(tool, of)
+      const key = `${pid} ${line.call.tool}`
+      const of = found.get(key) ?? { begun: 0, ended: [] }
+      found.set(key, of)
       if (line.kind === 'begin') of.begun++
-      else of.ended.push(id)
+      else of.ended.push(line.call.id)
     }
+  }
   return found
 }
 
-/** `what: tool figures` for each connection whose record is not as it must be. */
+/** Each connection whose record is not as it must be, with its figures. */
 function check(all: readonly Connection[], exact: 'to the call' | 'but for the last call'): string[] {
   const records = recorded()
   const hits = new Map<string, number>()
   for (const { url } of target.requests) {
-    const tool = `t___${url.slice(1, url.indexOf('?'))}`
-    hits.set(tool, (hits.get(tool) ?? 0) + 1)
+    const [, path, pid] = /^\/(c\d+)\?n=(\d+)\./.exec(url) ?? []
+    hits.set(`${pid} t___${path}`, (hits.get(`${pid} t___${path}`) ?? 0) + 1)
   }
-  return all.flatMap(({ tool, sent, answered }) => {
-    const { begun, ended } = records.get(tool) ?? { begun: 0, ended: [] }
-    const reached = hits.get(tool) ?? 0
-    const figures = `${tool}: sent ${sent}, begun ${begun}, reached ${reached}, ended ${ended.length}, answered ${answered}`
-    const faults = [
-      ...(answered <= ended.length && ended.length <= begun && begun <= sent ? [] : ['lost or doubled']),
-      ...(answered <= reached && reached <= begun ? [] : ['made without a record, or answered without being made']),
-      ...(new Set(ended).size === ended.length ? [] : ['one id twice']),
-      ...(exact === 'to the call' && !(reached === answered && ended.length === answered)
-        ? ['made but not answered']
-        : []),
+  return all.flatMap(({ pid, tool, sent, answered }) => {
+    const { begun, ended } = records.get(`${pid} ${tool}`) ?? { begun: 0, ended: [] }
+    const made = hits.get(`${pid} ${tool}`) ?? 0
+    const figures = `sent ${sent}, begun ${begun}, made ${made}, ended ${ended.length}, answered ${answered}`
+    const rules: [string, boolean][] = [
+      ['lost or doubled', answered <= ended.length && ended.length <= begun && begun <= sent],
+      ['made without a record, or answered without being made', answered <= made && made <= begun],
+      ['one id twice', new Set(ended).size === ended.length],
+      ['made but not answered', exact !== 'to the call' || (made === answered && ended.length === answered)],
     ]
-    return faults.map((fault) => `${fault}, ${figures}`)
+    return rules.filter(([, holds]) => !holds).map(([fault]) => `${pid} ${tool}: ${fault}: ${figures}`)
   })
 }
 
@@ -159,7 +167,7 @@ describe(`with seed ${seed} (CHAOS_SEED repeats it)`, () => {
     target.answer = (request, response) => void response.end(request.url)
     const all: Connection[] = []
     for (let kill = 0; kill < kills; kill++) {
-      const connected = round(kill)
+      const connected = connect()
       all.push(...connected)
       const loads = connected.map(load)
       await until('the load is on', () => connected.every(({ answered }) => answered > 0))
@@ -179,7 +187,7 @@ describe(`with seed ${seed} (CHAOS_SEED repeats it)`, () => {
   it(`SIGTERM at ${drains} moments ends with 0, and every call that was made is answered and recorded`, async () => {
     target.answer = (request, response) => setTimeout(() => response.end(request.url), random() * 40)
     for (let drain = 0; drain < drains; drain++) {
-      const connected = round(kills + drain)
+      const connected = connect()
       const loads = connected.map(load)
       await until('the load is on', () => connected.every(({ answered }) => answered > 1))
       await pause(random() * 100)

@@ -156,7 +156,9 @@ export const conformanceDescription = (origin: string): object => ({
           operationId: tool,
           summary: `The operation ${tool}.`,
           parameters: parameters[tool] ?? [],
-          responses: { 200: { description: 'As it comes.' } },
+          responses: {
+            200: { description: 'As it comes.', content: { '*/*': {}, 'application/vnd.toolgate.result+json': {} } },
+          },
         },
       },
     ]),

@@ -2,6 +2,7 @@
  * An HTTP answer → MCP content: JSON as text and as structured content, text as text, images and audio as themselves,
  * anything else as an embedded resource. A refusal (3xx, 4xx, 5xx) is an error result with the status and the body.
  */
+import { nestsDeeper } from '../../core/json.ts'
 import { limits } from '../../core/limits.ts'
 import type { Content, InboundResponse, Json, OperationRef, Outcome } from '../../core/model.ts'
 import { statusLine } from '../../egress/status.ts'
@@ -13,7 +14,7 @@ export function interpretAnswer(operation: OperationRef, response: InboundRespon
   const { status } = response
   if (status >= 300) return { isError: true, status, content: [{ type: 'text', text: refusal(response) }] }
   const type = essence(response.headers.get('content-type') ?? '')
-  if (type === resultType) {
+  if (type === resultType && speaksMcp(operation)) {
     const result = readResult(response)
     if (result !== undefined) return { ...owing(result, output), status }
   }
@@ -41,6 +42,10 @@ function owing(result: Outcome, output: OutputCheck | undefined): Outcome {
   if (output === undefined || result.isError) return { ...result, content }
   return { ...result, content, structured: conforming(result.structured ?? '{}', output).text }
 }
+
+/** Only a target whose description says so may answer for MCP, and ask the client through it. */
+const speaksMcp = ({ binding }: OperationRef): boolean =>
+  typeof binding === 'object' && binding !== null && !Array.isArray(binding) && binding['speaksMcp'] === true
 
 function refusal(response: InboundResponse): string {
   const { status } = response
@@ -87,6 +92,9 @@ function bounded(text: string, cut: boolean): string {
 
 /** The structured part, verbatim where it conforms: its JSON text keeps digits that a JavaScript number would lose. */
 function conforming(text: string, output: OutputCheck): { text: string; flag?: Json } {
+  // Clients of another make would end on it.
+  if (nestsDeeper(text, limits.answerDepth))
+    return { text: '{}', flag: 'The answer is nested too deeply to be given as structured content.' }
   let value: Json
   try {
     value = JSON.parse(text) as Json

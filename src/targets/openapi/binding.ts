@@ -53,6 +53,8 @@ export interface Binding {
   readonly parameters: readonly ParameterBinding[]
   readonly body?: BodyBinding
   readonly accept: string
+  /** Its description names `application/vnd.toolgate.result+json` as an answer. */
+  readonly speaksMcp?: true
   /** Where the description sends this operation, when that is not the target’s own server. */
   readonly server?: { readonly origin: string; readonly basePath: string }
   /** Shown key → key on the wire, and the schema that tells where it applies. */

@@ -33,7 +33,13 @@ export function encodeBody(value: Json, binding: BodyBinding): EncodedBody {
 
 type Members = readonly (readonly [string, Json])[]
 
+function checkText(value: Json): void {
+  if (!JSON.stringify(value).isWellFormed() || /\\ud[89a-f][0-9a-f]{2}/.test(JSON.stringify(value)))
+    throw unbuildable('A text holds half of a surrogate pair.')
+}
+
 const members = (value: Json): Members => {
+  checkText(value)
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw unbuildable('The argument `body` must be an object of the form’s fields.')
   return Object.entries(value).filter(([, item]) => item !== null)

@@ -13,7 +13,8 @@ import type { Schema } from './keywords.ts'
 import { rawParameters, type Argument, type RawParameter, toArguments } from './parameters.ts'
 import { template } from './path.ts'
 import { References } from './refs.ts'
-import { acceptOf, outputSchema } from './responses.ts'
+import { acceptOf, answersWith, outputSchema } from './responses.ts'
+import { resultType } from './result.ts'
 import { Schemas, type Warn } from './schema.ts'
 import { documentServer, firstServer, type Server } from './servers.ts'
 import { at, isNode, listAt, type Node, nodeAt, textAt } from './tree.ts'
@@ -197,6 +198,7 @@ class Reader {
       parameters: args.map(({ binding }) => binding),
       ...(body === undefined ? {} : { body: body.binding }),
       accept: acceptOf(place.operation, this.#document, this.#refs),
+      ...(answersWith(place.operation, this.#refs, resultType) ? { speaksMcp: true as const } : {}),
       ...(server === undefined ? {} : { server }),
       ...(renames === undefined ? {} : { renames: { keys: renames, schema: input } }),
     }

@@ -19,6 +19,12 @@ function successes(operation: Node, refs: References): { status: string; node: N
     })
 }
 
+/** Whether a success is described as one of a media type. */
+export const answersWith = (operation: Node, refs: References, type: string): boolean =>
+  successes(operation, refs).some(({ node }) =>
+    Object.keys(nodeAt(node, 'content') ?? {}).some((name) => essence(name) === type),
+  )
+
 /** Swagger 2.0's media types of answers: the operation's own, or the document's. */
 function producesOf(operation: Node, { root, dialect }: Document): string[] {
   if (dialect !== '2.0') return []

@@ -5,7 +5,8 @@ import type { OutboundRequest, Principal, Target } from '../../../src/core/model
 import { Secret } from '../../../src/core/secret.ts'
 import { apiKey } from '../../../src/credentials/api-key.ts'
 import { basic } from '../../../src/credentials/basic.ts'
-import { type CredentialProvider, scrub, sign } from '../../../src/credentials/provider.ts'
+import { type CredentialProvider, sign } from '../../../src/credentials/provider.ts'
+import { scrubBytes, scrubOutcome } from '../../../src/credentials/scrub.ts'
 
 const target: Target = {
   name: 't',
@@ -78,10 +79,28 @@ describe('a credential', () => {
     expect(signed.url).toBe(url)
   })
 
-  it('is taken out of an answer that echoes it, in each form that it was sent in', () => {
-    const text = `{"a":"${value}","b":"${encodeURIComponent(value)}"}`
-    const response = { status: 200, headers: new Map<string, string>(), body: Buffer.from(text), cut: false }
-    expect(scrub(response, key('query', 'k')).body.toString()).toBe('{"a":"[secret]","b":"[secret]"}')
+  it.each([
+    ['text', value],
+    ['JSON', JSON.stringify(value)],
+    ['JSON in JSON', JSON.stringify(JSON.stringify(value))],
+    ['a URL', encodeURIComponent(value)],
+    ['a URL in small letters', encodeURIComponent(value).toLowerCase()],
+    ['a form', new URLSearchParams({ value }).toString()],
+    ['ASCII', 'k\\u002b\\u002F\\u003d1\\u0020\\u00E4'],
+  ])('is taken out of an answer that echoes it as %s', (_, text) => {
+    const outcome = {
+      isError: false,
+      content: [{ type: 'text' as const, text: `<${text}>` }],
+      structured: `[${text}]`,
+      meta: { text },
+    }
+    const clean = JSON.stringify(scrubOutcome(outcome, key('header', 'k')))
+    expect(clean.match(/\[secret\]/g)).toHaveLength(3)
+  })
+
+  it('is taken out of bytes', () => {
+    const response = { status: 200, headers: new Map<string, string>(), body: Buffer.from(`\0${value}\0`), cut: false }
+    expect(scrubBytes(response, key('header', 'k')).body.toString()).toBe('\0[secret]\0')
   })
 })
 
