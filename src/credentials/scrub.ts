@@ -12,7 +12,16 @@ interface Finder {
   readonly raw: string
   /** Letters and digits that stand in every form of the secret; most answers lack them and need no further look. */
   readonly sign: string
-  readonly pattern: RegExp
+  /** Its characters, neighbouring backslashes as one. */
+  readonly tokens: readonly Token[]
+}
+
+interface Token {
+  readonly text: string
+  /** A letter or digit is never escaped. */
+  readonly plain: boolean
+  /** `%XX` of its UTF-8, in capitals. */
+  readonly triples: string
 }
 
 const finders = new WeakMap<CredentialProvider, readonly Finder[]>()
@@ -30,25 +39,72 @@ function toFinder(secret: Secret): Finder {
   const raw = secret.reveal()
   const runs = raw.match(/[A-Za-z0-9]+/g) ?? []
   const sign = runs.reduce((longest, run) => (run.length > longest.length ? run : longest), '')
-  return { raw, sign, pattern: new RegExp(Array.from(raw, formsOf).join(''), 'g') }
+  const tokens = (raw.match(/\\+|[^\\]/gu) ?? []).map(
+    (text): Token => ({
+      text,
+      plain: /^[A-Za-z0-9]$/.test(text),
+      triples: Array.from(Buffer.from(text), (byte) => `%${byte.toString(16).padStart(2, '0').toUpperCase()}`).join(''),
+    }),
+  )
+  return { raw, sign, tokens }
 }
 
-const hex = (value: number, digits: number): string =>
-  Array.from(value.toString(16).padStart(digits, '0'), (digit) =>
-    /[a-f]/.test(digit) ? `[${digit}${digit.toUpperCase()}]` : digit,
-  ).join('')
-
-/** One character as itself (after any backslashes), as `\uXXXX`, as triples of its UTF-8, a space also as `+`. */
-function formsOf(char: string): string {
-  const plain = char.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
-  if (/[A-Za-z0-9]/.test(char)) return plain
-  const units = Array.from({ length: char.length }, (_, index) => `\\\\+u${hex(char.charCodeAt(index), 4)}`).join('')
-  const triples = Array.from(Buffer.from(char), (byte) => `%${hex(byte, 2)}`).join('')
-  return `(?:${units}|${triples}|\\\\*${plain}${char === ' ' ? '|\\+' : ''})`
+/** Where the secret ends that begins at `start`, or −1. Each token takes what it can and nothing is tried twice. */
+function endAt(text: string, start: number, tokens: readonly Token[]): number {
+  let at = start
+  for (const { text: wanted, plain, triples } of tokens) {
+    const next = plain ? (text.startsWith(wanted, at) ? at + 1 : -1) : escapedEnd(text, at, wanted, triples)
+    if (next < 0) return -1
+    at = next
+  }
+  return at
 }
 
-const scrubText = (text: string, all: readonly Finder[]): string =>
-  all.reduce((left, { sign, pattern }) => (left.includes(sign) ? left.replace(pattern, mask) : left), text)
+const slashesMax = 16
+
+/** A character as itself after any backslashes, as `\uXXXX`, as triples; a space also as `+`. */
+function escapedEnd(text: string, at: number, wanted: string, triples: string): number {
+  let slashes = 0
+  while (slashes < slashesMax && text[at + slashes] === '\\') slashes++
+  const after = at + slashes
+  const unicode = slashes > 0 && text[after] === 'u' ? unicodeEnd(text, at, wanted) : -1
+  if (unicode >= 0) return unicode
+  if (wanted.startsWith('\\') && slashes >= wanted.length) return after
+  if (text.startsWith(wanted, after)) return after + wanted.length
+  if (slashes === 0 && wanted === ' ' && text[at] === '+') return at + 1
+  return text.slice(at, at + triples.length).toUpperCase() === triples ? at + triples.length : -1
+}
+
+function unicodeEnd(text: string, start: number, wanted: string): number {
+  let at = start
+  for (let index = 0; index < wanted.length; index++) {
+    let slashes = 0
+    while (slashes < slashesMax && text[at + slashes] === '\\') slashes++
+    const digits = text.slice(at + slashes + 1, at + slashes + 5)
+    if (slashes === 0 || text[at + slashes] !== 'u' || Number.parseInt(digits, 16) !== wanted.charCodeAt(index))
+      return -1
+    at += slashes + 5
+  }
+  return at
+}
+
+function scrubText(text: string, all: readonly Finder[]): string {
+  return all.reduce((left, { sign, tokens }) => (left.includes(sign) ? without(left, tokens) : left), text)
+}
+
+function without(text: string, tokens: readonly Token[]): string {
+  if (tokens.length === 0) return text
+  let out = ''
+  let from = 0
+  for (let start = 0; start < text.length; start++) {
+    const end = endAt(text, start, tokens)
+    if (end < 0) continue
+    out += text.slice(from, start) + mask
+    from = end
+    start = end - 1
+  }
+  return out + text.slice(from)
+}
 
 /** The bytes of an answer without the secret as it was sent; for what is passed on as bytes. */
 export function scrubBytes(response: InboundResponse, credential: CredentialProvider): InboundResponse {

@@ -6,13 +6,16 @@ import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { answer } from '../unit/egress/support.ts'
 import { type Behaviour, type Calls, jsonAnswer, startCalls } from './calls.ts'
 
-/** Each has `zq7x` in it, and the characters that encoders treat in their own ways. */
+/** Each has `zq7x` or 7300194257 in it, and the characters that encoders treat in their own ways. */
 const secrets = {
   plain: 'canary-zq7x-plain',
   header: 'canary/zq7x+header"\\=&',
   query: 'canary/zq7x+query==',
   cookie: 'canary zq7x;cookie"é',
   basic: 'canary:zq7x"pässword+',
+  slash: '/zq7x-begins-with-a-sign',
+  quote: '"zq7x',
+  digits: '7300194257',
 } as const
 
 type Kind = keyof typeof secrets
@@ -29,6 +32,12 @@ beforeAll(async () => {
     header: { type: 'apiKey', in: 'header', name: 'X-Key', value: { env: 'CANARY_header' } },
     query: { type: 'apiKey', in: 'query', name: 'api_key', value: { env: 'CANARY_query' } },
     cookie: { type: 'apiKey', in: 'cookie', name: 'session', value: { env: 'CANARY_cookie' } },
+    ...Object.fromEntries(
+      ['slash', 'quote', 'digits'].map((kind) => [
+        kind,
+        { type: 'apiKey', in: 'header', name: 'X-Key', value: { env: `CANARY_${kind}` } },
+      ]),
+    ),
     basic: { type: 'basic', username: { env: 'CANARY_user' }, password: { env: 'CANARY_basic' } },
   }
   calls = await startCalls((origin) => ({
@@ -68,11 +77,16 @@ const unescaped = (text: string): string =>
     .replaceAll(/%([0-9a-f]{2})/gi, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
     .replaceAll(/"blob":"([^"]*)"/g, (_all, blob: string) => Buffer.from(blob, 'base64').toString('latin1'))
 
-const tells = (text: string): boolean => /zq7x/i.test(unescaped(text)) || text.includes(pair)
+const tells = (text: string): boolean => /zq7x|7300194257/i.test(unescaped(text)) || text.includes(pair)
+
+const inHeader = (request: string): string | undefined => /^x-key: (.*)\r$/im.exec(request)?.[1]
 
 const sentIn: Record<Kind, (request: string) => string | undefined> = {
   plain: (request) => /^x-key: Token (.*)\r$/im.exec(request)?.[1],
-  header: (request) => /^x-key: (.*)\r$/im.exec(request)?.[1],
+  header: inHeader,
+  slash: inHeader,
+  quote: inHeader,
+  digits: inHeader,
   query: (request) => decodeURIComponent(/api_key=(\S+) /.exec(request)?.[1] ?? ''),
   cookie: (request) => decodeURIComponent(/^cookie: session=(.*)\r$/im.exec(request)?.[1] ?? ''),
   basic: (request) =>
@@ -170,6 +184,29 @@ it('nor is one that sends the whole request back, nor anything that says what wa
     expect(tells(streamed.raw)).toBe(false)
   }
 })
+
+it.each([
+  ['digits', '{"id":17300194257,"name":"7300194257"}'],
+  ['digits', '{"id":1,"free":{"7300194257":7300194257.5}}'],
+  ['quote', '{"id":1,"zq7x":2,"name":"\\\\"}'],
+  ['quote', '{"name":"\\\\","free":["zq7x","\\"zq7x"]}'],
+] as const)(
+  'an answer with the secret (%s) across its structure, %s, is still JSON to the client',
+  async (kind, text) => {
+    const { json, raw } = await calls.call(`${kind}___typed`, jsonAnswer(text))
+    expect(json).toHaveProperty('result.structuredContent')
+    if (kind === 'digits') expect(tells(raw)).toBe(false)
+  },
+)
+
+it.each(['slash', 'quote', 'header', 'basic'] as const)(
+  'looking for the secret (%s) costs no more than the answer is long',
+  { timeout: 10_000 },
+  async (kind) => {
+    for (const text of ['\\'.repeat(900_000), '\\u002f\\'.repeat(100_000), '%2f%22'.repeat(100_000)])
+      expect((await calls.call(`${kind}___get`, answer(`zq7x canary ssword ${text}`))).result.isError).toBeUndefined()
+  },
+)
 
 it.each<[string, Behaviour | string]>([
   ['breaks off', (socket) => socket.resetAndDestroy()],

@@ -12,7 +12,7 @@ import { callModern, modernRequest } from '../support/mcp.ts'
 import { json, type Recorder, startRecorder } from '../support/recorder.ts'
 
 const kills = 20
-const drains = 4
+const drains = 3
 const connections = 16
 const seed = Number(process.env['CHAOS_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 
@@ -196,9 +196,9 @@ describe(`with seed ${seed} (CHAOS_SEED repeats it)`, () => {
       expect(await status).toBe(0)
       expect(check(connected, 'to the call')).toEqual([])
       expect(connected.filter(({ refusal }) => refusal !== undefined && refusal !== 503)).toEqual([])
-      expect(await invocations()).toBe(endsOnFile())
       gateway = await startGatewayProcess({ dir: gateway.dir })
     }
+    expect(await invocations()).toBe(endsOnFile())
   }, 120_000)
 
   it('SIGTERM takes readiness away at once, and waits for a call that takes its time', async () => {
