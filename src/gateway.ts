@@ -1,5 +1,6 @@
 /** Puts the parts together: the only file that knows every one of them. */
 import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import { Hono } from 'hono'
@@ -198,12 +199,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
     async close() {
       draining = true
       hub.close()
-      const closed = Promise.all([closing(listener.server), closing(admin.server)])
-      const until = clock.monotonic() + limits.drainMs
-      while (load.inFlight > 0 && clock.monotonic() < until) await sleep(clock, 20)
-      listener.server.closeAllConnections()
-      admin.server.closeAllConnections()
-      await closed
+      await drain([listener, admin], load, clock)
       await reloader.close()
       await ownEgress.close()
       await meter.close()
@@ -240,6 +236,8 @@ interface Listener {
   readonly server: Server
   readonly port: number
   serve(app: Hono<{ Bindings: HttpBindings }>): void
+  /** Whether an answer, or part of one, has not been taken by its reader yet. */
+  isSending(): boolean
 }
 
 /** Listens before there is anything to serve, since the parts want to know the port; until then the answer is 503. */
@@ -261,6 +259,11 @@ async function listen(host: string, port: number): Promise<Listener> {
     },
   }) as Server
   server.maxConnections = limits.connectionsOpen
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>
       reject(new GatewayError('bad_config', { words: `Nothing can listen on ${host}:${port}. Is it in use?`, cause })),
@@ -274,11 +277,28 @@ async function listen(host: string, port: number): Promise<Listener> {
     serve(app) {
       serving = app
     },
+    isSending: () => [...sockets].some((socket) => socket.writableLength > 0),
   }
 }
 
-const closing = (server: Server): Promise<void> =>
-  new Promise((resolve) => {
-    server.close(() => resolve())
-    server.closeIdleConnections()
-  })
+/**
+ * Waits until no call is under way and every answer has gone out to its end, at most `limits.drainMs`. Meanwhile the
+ * listeners still answer: readiness with 503, new requests with a refusal.
+ */
+async function drain(listeners: readonly Listener[], load: CallRoom['load'], clock: Clock): Promise<void> {
+  const until = clock.monotonic() + limits.drainMs
+  // An answer is on its way for a moment between the end of its call and its first byte: quiet twice is quiet.
+  for (let quiet = 0; quiet < 2 && clock.monotonic() < until; ) {
+    await sleep(clock, limits.drainStepMs)
+    quiet = load.inFlight === 0 && listeners.every((listener) => !listener.isSending()) ? quiet + 1 : 0
+  }
+  await Promise.all(
+    listeners.map(
+      ({ server }) =>
+        new Promise<void>((resolve) => {
+          server.close(() => resolve())
+          server.closeAllConnections()
+        }),
+    ),
+  )
+}

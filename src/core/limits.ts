@@ -111,4 +111,5 @@ export const limits = {
   wrongTokensMs: 60_000,
   adminBodyBytes: 50 * MiB,
   drainMs: 30_000,
+  drainStepMs: 20,
 } as const

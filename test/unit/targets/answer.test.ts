@@ -7,7 +7,13 @@ import { interpretAnswer } from '../../../src/targets/openapi/answer.ts'
 import { openapi } from '../../../src/targets/openapi.ts'
 import { only, target, withParameters } from './support.ts'
 
-const operation = { id: 'get_it', label: 'GET /it', effect: 'read', idempotent: true, binding: {} } as const
+const operation = {
+  id: 'get_it',
+  label: 'GET /it',
+  effect: 'read',
+  idempotent: true,
+  binding: { speaksMcp: true },
+} as const
 
 const checkOf = (outputSchema: object): ReturnType<typeof outputCheck> => {
   const definition = Buffer.from(
