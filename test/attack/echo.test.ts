@@ -199,15 +199,6 @@ it.each([
   },
 )
 
-it.each(['slash', 'quote', 'header', 'basic'] as const)(
-  'looking for the secret (%s) costs no more than the answer is long',
-  { timeout: 10_000 },
-  async (kind) => {
-    for (const text of ['\\'.repeat(900_000), '\\u002f\\'.repeat(100_000), '%2f%22'.repeat(100_000)])
-      expect((await calls.call(`${kind}___get`, answer(`zq7x canary ssword ${text}`))).result.isError).toBeUndefined()
-  },
-)
-
 it.each<[string, Behaviour | string]>([
   ['breaks off', (socket) => socket.resetAndDestroy()],
   ['does not speak HTTP', 'nonsense\r\n\r\n'],
@@ -215,6 +206,18 @@ it.each<[string, Behaviour | string]>([
 ])('a target that %s learns nothing to tell us either', async (_how, then) => {
   for (const kind of kinds) expect(tells((await calls.call(`${kind}___post`, then)).raw)).toBe(false)
 })
+
+it.each(kinds)(
+  'looking for the secret (%s) costs no more than the answer is long',
+  { timeout: 5_000 },
+  async (kind) => {
+    const letters = secrets[kind].replaceAll(/[^a-z0-9]+/gi, ' ')
+    for (const piece of ['\\', '\\u002f\\', '%2f%22', secrets[kind].slice(0, 1)])
+      expect(
+        (await calls.call(`${kind}___get`, answer(letters + piece.repeat(200_000)))).result.isError,
+      ).toBeUndefined()
+  },
+)
 
 it('after all of it no credential stands in the log, in the ledger, in a file, or in what the operator sees', async () => {
   const { adminUrl, adminToken, dir } = calls.gateway
