@@ -146,7 +146,9 @@ const readQuery = (query: UsageQuery, now: number): Question => {
   const by = readBy(query.by)
   const from = readFrom(query.from, now)
   const to = readTo(query.to, now)
-  if (from > to || (from === to && query.to !== undefined)) throw wrong('"from" is later than "to".')
+  // A bare `to` includes its day: that of the day before `from` ends where `from` begins.
+  const endsBefore = from === to && query.to !== undefined && readDate(query.to) !== undefined
+  if (from > to || endsBefore) throw wrong('"from" is later than "to".')
   return { from, to, by }
 }
 
