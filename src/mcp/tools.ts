@@ -174,7 +174,6 @@ function logCall(
       tool: tool.name,
       target: tool.target.name,
       status: outcome.status,
-      error: undefined,
       isError: outcome.isError,
     },
     'tool called',
