@@ -2,13 +2,25 @@
 import type { Principal } from '../core/model.ts'
 
 /** The parts of a request that an inbound check may look at. */
-interface Inbound {
+export interface Inbound {
+  readonly method: string
+  /** The request target as it came: path and query. */
+  readonly url: string
+  /** By lower-case name; repeated fields joined by `, `. */
   header(name: string): string | undefined
+  /** How many fields of this name came. */
+  times(name: string): number
+  /** The whole body, read once; rejects with `body_too_large` or `body_too_slow`. */
+  body(max: number): Promise<Buffer>
 }
 
-export type Authenticate = (inbound: Inbound) => Principal
+/**
+ * Throws, or rejects with, `unauthenticated` or `insufficient_scope`, their headers carrying the challenge. Answers
+ * without a promise where nothing has to be waited for.
+ */
+export type Authenticate = (inbound: Inbound) => Principal | Promise<Principal>
 
-const anonymous: Principal = { tenant: 'default', subject: 'anonymous', client: '', scopes: new Set() }
+export const anonymous: Principal = { tenant: 'default', subject: 'anonymous', client: '', scopes: new Set() }
 
 /** `inbound: none`: everyone on this machine is the same caller. Refused at start unless the listener is on loopback. */
 export const authenticateNone: Authenticate = () => anonymous

@@ -50,6 +50,12 @@ const table = {
   forbidden_origin: { http: 403, rpc: -32600, words: 'This Host or Origin is not allowed here.', retry: false },
   bad_host: { http: 400, rpc: -32600, words: 'The request needs one Host and a path.', retry: false },
   unauthenticated: { http: 401, rpc: -32600, words: 'Send the bearer token that this listener expects.', retry: false },
+  insufficient_scope: {
+    http: 403,
+    rpc: -32600,
+    words: 'The token does not carry the scopes that this needs. Ask for those in the challenge.',
+    retry: false,
+  },
   conflict: { http: 409, rpc: -32603, words: 'This is defined elsewhere and cannot be changed here.', retry: false },
   rate_limited: { http: 429, rpc: -32603, words: 'Too many of these came at once. Come back later.', retry: true },
   not_found: { http: 404, rpc: -32601, words: 'There is nothing here.', retry: false },
@@ -112,6 +118,8 @@ export interface ErrorDetail {
   readonly words?: string
   /** Goes into the JSON-RPC error’s `data`. */
   readonly data?: { readonly [key: string]: Json }
+  /** Fields of the HTTP refusal by lower-case name, for example `www-authenticate` or `retry-after`. */
+  readonly headers?: { readonly [name: string]: string }
   readonly cause?: unknown
 }
 
@@ -119,12 +127,14 @@ export interface ErrorDetail {
 export class GatewayError extends Error {
   readonly code: ErrorCode
   readonly data: { readonly [key: string]: Json } | undefined
+  readonly headers: { readonly [name: string]: string } | undefined
 
   constructor(code: ErrorCode, detail: ErrorDetail = {}) {
     super(detail.words ?? table[code].words, detail.cause === undefined ? undefined : { cause: detail.cause })
     this.name = 'GatewayError'
     this.code = code
     this.data = detail.data
+    this.headers = detail.headers
   }
 
   get http(): number {

@@ -100,6 +100,8 @@ export const limits = {
   usageYoungHeapMiB: 4,
   usageCloseMs: 30_000,
   storeBusyMs: 5_000,
+  recordKeyBytes: 512,
+  recordBytes: 256 * KiB,
 
   // configuration and files
   configBytes: 1 * MiB,

@@ -81,6 +81,8 @@ export interface Principal {
   readonly subject: string
   readonly client: string
   readonly scopes: ReadonlySet<string>
+  /** What the inbound check verified besides, by claim name: for access rules, never passed on. */
+  readonly claims?: ReadonlyMap<string, Json>
 }
 
 /** A request to a target before it is signed. There is no place in it for the caller's own token. */

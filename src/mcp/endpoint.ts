@@ -43,7 +43,7 @@ async function answer(context: McpContext, notes: SessionNotes, exchange: Exchan
   } catch (thrown) {
     const refusal = thrown instanceof Refusal ? thrown : new Refusal(toGatewayError(thrown))
     const error = refusal.error.code === 'internal' ? logged(context, refusal.error, exchange.method) : refusal.error
-    const extra: { [name: string]: string } = error.code === 'method_not_allowed' ? { allow: 'POST' } : {}
+    const extra: Headers = error.code === 'method_not_allowed' ? { allow: 'POST' } : (error.headers ?? {})
     exchange.send(
       error.http,
       { ...headers, ...extra, 'content-type': 'application/json' },
@@ -67,7 +67,7 @@ async function dispatch(
     })
     return
   }
-  const caller = context.authenticate(exchange)
+  const caller = await context.authenticate(exchange)
   if (exchange.method !== 'POST') {
     const modern = exchange.header('mcp-protocol-version') === modernVersion
     if (exchange.method === 'GET' && !modern && /text\/event-stream/.test(exchange.header('accept') ?? ''))

@@ -28,6 +28,7 @@ export class Exchange {
   readonly #outgoing: ServerResponse
   readonly #clock: Clock
   #hungUp = false
+  #body: Promise<Buffer> | undefined
 
   constructor(incoming: IncomingMessage, outgoing: ServerResponse, clock: Clock) {
     this.#incoming = incoming
@@ -37,6 +38,11 @@ export class Exchange {
 
   get method(): string {
     return this.#incoming.method ?? ''
+  }
+
+  /** The request target as it came: path and query. */
+  get url(): string {
+    return this.#incoming.url ?? ''
   }
 
   /** A header’s value; `undefined` when it is absent. */
@@ -63,10 +69,15 @@ export class Exchange {
   }
 
   /**
-   * The body, as sent. Throws `body_too_large` as soon as it is known to pass `bytesMax`, and keeps none of it. A body that does not arrive is ended by
-   * the server’s own `requestTimeout` (`limits.requestBodyMs`), with 408.
+   * The body, as sent, read once. Throws `body_too_large` as soon as it is known to pass `bytesMax`, and keeps none of
+   * it. A body that does not arrive is ended by the server’s own `requestTimeout` (`limits.requestBodyMs`), with 408.
    */
   body(bytesMax: number): Promise<Buffer> {
+    this.#body ??= this.#read(bytesMax)
+    return this.#body
+  }
+
+  #read(bytesMax: number): Promise<Buffer> {
     const incoming = this.#incoming
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = []

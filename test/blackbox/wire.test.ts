@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { specTypeSchemas } from '@modelcontextprotocol/client'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { authenticateNone, principalKey } from '../../src/auth/authenticate.ts'
+import { anonymous, principalKey } from '../../src/auth/authenticate.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { createSeal } from '../../src/mcp/seal.ts'
 import { type GatewayProcess, startGatewayProcess, until } from '../support/gateway.ts'
@@ -263,7 +263,7 @@ describe.each(legacy)('%s', (revision) => {
 describe('sessions', () => {
   const forge = (value: object, purpose: string): string => {
     const key = new Secret(readFileSync(join(gateway.dir, '.toolgate/session-key'), 'utf8').trim())
-    const owner = principalKey(authenticateNone({ header: () => undefined }))
+    const owner = principalKey(anonymous)
     return createSeal(key).close(JSON.parse(JSON.stringify(value)), purpose, owner)
   }
   const agreed = { version: '2025-11-25', capabilities: [] }
