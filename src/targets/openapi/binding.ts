@@ -1,4 +1,5 @@
 /** The recipe that turns a tool's arguments into an HTTP request: made at import, plain JSON, read at each call. */
+import type { XmlBinding } from './xml-shape.ts'
 
 export type Place = 'path' | 'query' | 'header' | 'cookie' | 'querystring'
 
@@ -28,7 +29,7 @@ export interface ParameterBinding {
   readonly content?: string
 }
 
-export type BodyKind = 'json' | 'form' | 'multipart' | 'text' | 'xml' | 'binary'
+export type BodyKind = 'json' | 'lines' | 'form' | 'multipart' | 'text' | 'xml' | 'binary'
 
 export interface FieldBinding {
   readonly contentType?: string
@@ -37,6 +38,8 @@ export interface FieldBinding {
   readonly reserved?: true
   /** Its value is a file: `{filename?, contentType?, data}`, or a list of them. */
   readonly file?: true
+  /** Its value is written as XML. */
+  readonly xml?: XmlBinding
 }
 
 export interface BodyBinding {
@@ -44,6 +47,7 @@ export interface BodyBinding {
   readonly contentType: string
   /** What `encoding` (or Swagger 2.0’s `collectionFormat`) says of a field, by its name on the wire. */
   readonly fields?: { readonly [name: string]: FieldBinding }
+  readonly xml?: XmlBinding
 }
 
 export interface Binding {

@@ -6,6 +6,8 @@ import type { BodyBinding, FieldBinding } from './binding.ts'
 import { encodeForm, encodeReserved } from './encode.ts'
 import { type Pair, queryStyle, scalar } from './styles.ts'
 import { essence, isJsonType } from './tree.ts'
+import { encodeXml } from './xml.ts'
+import type { XmlBinding } from './xml-shape.ts'
 
 export interface EncodedBody {
   readonly contentType: string
@@ -19,9 +21,12 @@ export function encodeBody(value: Json, binding: BodyBinding): EncodedBody {
   switch (binding.kind) {
     case 'json':
       return { contentType, bytes: JSON.stringify(value) }
+    case 'lines':
+      return { contentType, bytes: jsonLines(value, contentType) }
     case 'text':
-    case 'xml':
       return { contentType, bytes: scalar(value) }
+    case 'xml':
+      return { contentType, bytes: binding.xml === undefined ? scalar(value) : encodeXml(value, binding.xml) }
     case 'binary':
       return { contentType, bytes: fromBase64(value, 'body') }
     case 'form':
@@ -29,6 +34,12 @@ export function encodeBody(value: Json, binding: BodyBinding): EncodedBody {
     case 'multipart':
       return multipartBody(members(value), contentType, binding.fields ?? {})
   }
+}
+
+/** One value a line; in a JSON text sequence each behind a record separator (RFC 7464 §2.2). */
+const jsonLines = (value: Json, contentType: string): string => {
+  const start = essence(contentType) === 'application/json-seq' ? '\u001e' : ''
+  return (Array.isArray(value) ? value : [value]).map((item) => `${start}${JSON.stringify(item)}\n`).join('')
 }
 
 type Members = readonly (readonly [string, Json])[]
@@ -57,6 +68,7 @@ export function formBody(values: Members, fields: { readonly [name: string]: Fie
       return queryStyle(name, value, field.style, field.explode ?? field.style === 'form', encode, encodeForm)
     if (field.contentType !== undefined && isJsonType(essence(field.contentType)))
       return [[encodeForm(name), encodeForm(JSON.stringify(value))]]
+    if (isXml(field, value)) return [[encodeForm(name), encodeForm(encodeXml(value, field.xml))]]
     return queryStyle(name, Array.isArray(value) ? value : scalar(value), 'form', true, encode, encodeForm)
   })
   return pairs.map(([name, value]) => `${name}=${value}`).join('&')
@@ -80,6 +92,10 @@ function multipartBody(
   return { contentType: `${essence(contentType)}; boundary=${boundary}`, bytes: Buffer.concat(chunks) }
 }
 
+/** A text under an XML media type is XML already. */
+const isXml = (field: FieldBinding, value: Json): field is FieldBinding & { xml: XmlBinding } =>
+  field.xml !== undefined && typeof value === 'object'
+
 const jsonField = (field: FieldBinding): boolean =>
   field.contentType !== undefined && isJsonType(essence(field.contentType))
 
@@ -101,12 +117,14 @@ function part(name: string, value: Json, field: FieldBinding): Buffer[] {
   const type =
     declared !== undefined && !declared.includes('*') ? declared : structured ? 'application/json' : undefined
   const head = type === undefined ? disposition : `${disposition}\r\nContent-Type: ${type}`
-  return [Buffer.from(`${head}\r\n\r\n${structured ? JSON.stringify(value) : scalar(value)}`)]
+  const text = isXml(field, value) ? encodeXml(value, field.xml) : structured ? JSON.stringify(value) : scalar(value)
+  return [Buffer.from(`${head}\r\n\r\n${text}`)]
 }
 
 function asFile(
   value: Json,
 ): { data: Json; filename: string | undefined; contentType: string | undefined } | undefined {
+  if (typeof value === 'string') return { data: value, filename: undefined, contentType: undefined }
   if (typeof value !== 'object' || value === null || Array.isArray(value) || !Object.hasOwn(value, 'data'))
     return undefined
   const { data, filename, contentType, ...others } = value

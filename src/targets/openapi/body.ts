@@ -6,7 +6,8 @@ import { prose, type Schema } from './keywords.ts'
 import { type RawParameter, styleOf } from './parameters.ts'
 import type { References } from './refs.ts'
 import type { Schemas, Warn } from './schema.ts'
-import { at, essence, isJsonType, isNode, listAt, type Node, nodeAt, textAt } from './tree.ts'
+import { at, essence, isJsonType, isNode, isSequence, listAt, type Node, nodeAt, textAt } from './tree.ts'
+import { xmlBinding } from './xml-shape.ts'
 
 export interface Body {
   readonly schema: Schema
@@ -21,9 +22,10 @@ export interface BodyContext {
   readonly warn: Warn
 }
 
-/** A file of a form: its bytes in base64 (RFC 4648 §4), and what its part says of them. */
+/** A file of a form: its bytes in base64 (RFC 4648 §4) with what its part says of them, or the bytes alone. */
 const fileSchema: Schema = {
-  type: 'object',
+  type: ['object', 'string'],
+  contentEncoding: 'base64',
   properties: {
     filename: { type: 'string' },
     contentType: { type: 'string' },
@@ -118,6 +120,7 @@ function chooseType(types: readonly string[]): string | undefined {
 }
 
 function kindOf(type: string): BodyKind {
+  if (isSequence(type)) return 'lines'
   if (isJsonType(type) || type === '*/*' || type === 'application/*') return 'json'
   if (type === 'application/x-www-form-urlencoded') return 'form'
   if (type.startsWith('multipart/')) return 'multipart'
@@ -145,18 +148,29 @@ function build(
   const contentType = concrete(type, schema, context)
   const kind = kindOf(essence(contentType))
   if (kind === 'binary') return { schema: base64(contentType), binding: { kind, contentType } }
-  if (kind === 'text' || kind === 'xml')
-    return { schema: textSchema(schema, pointer, context), binding: { kind: 'text', contentType } }
+  if (kind === 'text') return { schema: textSchema(schema, pointer, context), binding: { kind, contentType } }
   const converted = context.schemas.convert(schema, 'input', pointer)
-  if (kind === 'json') return { schema: converted, binding: { kind, contentType } }
+  if (kind === 'json' || kind === 'lines') return { schema: converted, binding: { kind, contentType } }
+  if (kind === 'xml') {
+    // Without a structure to go by, the caller writes the XML itself.
+    return isStructure(context.schemas.spelled(converted, 'input'))
+      ? { schema: converted, binding: { kind, contentType, xml: xmlBinding(schema, context.refs) } }
+      : { schema: textSchema(schema, pointer, context), binding: { kind: 'text', contentType } }
+  }
   const fields = fieldBindings(encoding)
   const object = context.schemas.spelled(converted, 'input')
-  const shown = kind === 'multipart' ? withFiles(schema, object, encoding, fields, context) : object
+  const members = memberSchemas(schema, context, 0)
+  withXml(members, fields, context)
+  const shown = kind === 'multipart' ? withFiles(members, object, encoding, fields, context) : object
   return {
     schema: { type: 'object', ...shown },
     binding: { kind, contentType, ...(Object.keys(fields).length === 0 ? {} : { fields }) },
   }
 }
+
+const isStructure = (schema: Schema): boolean =>
+  [schema['type']].flat().some((type) => type === 'object' || type === 'array') ||
+  ['properties', 'allOf', 'oneOf', 'anyOf'].some((keyword) => schema[keyword] !== undefined)
 
 const base64 = (contentType: string): Schema => ({
   type: 'string',
@@ -192,9 +206,20 @@ function fieldBindings(encoding: Node): { [name: string]: FieldBinding } {
   return fields
 }
 
+/** Members whose own media type is XML are built by their schema’s hints. */
+function withXml(
+  members: ReadonlyMap<string, unknown>,
+  fields: { [name: string]: FieldBinding },
+  { refs }: BodyContext,
+): void {
+  for (const [name, field] of Object.entries(fields))
+    if (field.contentType !== undefined && kindOf(essence(field.contentType)) === 'xml' && members.has(name))
+      fields[name] = { ...field, xml: xmlBinding(members.get(name), refs) }
+}
+
 /** The members of a multipart body that are files, shown as such. */
 function withFiles(
-  schema: unknown,
+  members: ReadonlyMap<string, unknown>,
   shown: Schema,
   encoding: Node,
   fields: { [name: string]: FieldBinding },
@@ -202,14 +227,15 @@ function withFiles(
 ): Schema {
   const properties = nodeAt(shown, 'properties')
   if (properties === undefined) return shown
-  const raw = memberSchemas(schema, context, 0)
   const out: { [name: string]: unknown } = { ...properties }
-  for (const [name, member] of raw) {
+  for (const [name, member] of members) {
     const key = context.schemas.key(name)
     const kind = fileKind(member, nodeAt(encoding, name), context)
     const present = out[key]
     if (kind === undefined || present === undefined) continue
-    const description = textAt(present, 'description')
+    const description =
+      textAt(present, 'description') ??
+      (isNode(present) ? textAt(context.schemas.spelled(present, 'input'), 'description') : undefined)
     const prosed = description === undefined ? {} : { description }
     fields[name] = { ...fields[name], file: true }
     out[key] = kind === 'one' ? { ...fileSchema, ...prosed } : { type: 'array', items: fileSchema, ...prosed }

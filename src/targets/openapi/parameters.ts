@@ -40,7 +40,6 @@ const reservedHeaders = new Set([
   'trailer',
   'upgrade',
   'expect',
-  'accept-encoding',
 ])
 
 /** The path's and the operation's parameters; the operation's win by name and place. */

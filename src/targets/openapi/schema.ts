@@ -208,7 +208,7 @@ export class Schemas {
   }
 
   #array(source: Node, out: Schema, direction: Direction, pointer: string, depth: number): void {
-    const items = source['items']
+    const items = itemsOf(source)
     const tuple = Array.isArray(items) ? items : listAt(source, 'prefixItems')
     if (tuple.length > 0)
       out['prefixItems'] = tuple.map((item, index) =>
@@ -349,6 +349,16 @@ const brokenRef = {
   dangling: 'The reference names nothing in the document.',
   ring: 'The reference leads only to itself.',
 } as const
+
+/** An enumeration of scalars on a list is one of its items: no list could ever be such a value. */
+const itemsOf = (source: Node): unknown => {
+  const items = source['items']
+  const listed = listAt(source, 'enum')
+  if (listed.length === 0 || listed.some((value) => typeof value === 'object')) return items
+  return isNode(items) && items['enum'] === undefined && items['$ref'] === undefined
+    ? { ...items, enum: listed }
+    : items
+}
 
 const modernApplicators = [
   'not',

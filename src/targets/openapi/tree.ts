@@ -33,5 +33,9 @@ export const at = (pointer: string, ...tokens: readonly (string | number)[]): st
 /** Media types are compared without parameters and case (RFC 9110 §8.3.1). */
 export const essence = (mediaType: string): string => (mediaType.split(';', 1)[0] ?? '').trim().toLowerCase()
 
+/** Sequences of JSON values, one a line (OAS 3.2.0 §4.14.2, sequential media types). */
+export const isSequence = (type: string): boolean =>
+  /^application\/(?:x-)?(?:ndjson|jsonl|jsonlines|json-lines)$/.test(type) || type === 'application/json-seq'
+
 export const isJsonType = (type: string): boolean =>
   type === 'application/json' || type === 'text/json' || /^[\w.-]+\/[\w.+-]*\+json$/.test(type)

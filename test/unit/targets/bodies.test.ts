@@ -15,7 +15,8 @@ import {
 
 const text = { type: 'string' }
 const file = {
-  type: 'object',
+  type: ['object', 'string'],
+  contentEncoding: 'base64',
   properties: { filename: text, contentType: text, data: { type: 'string', contentEncoding: 'base64' } },
   required: ['data'],
 }
