@@ -11,9 +11,7 @@ const { operations, tools } = await runImport({
   kind: 'openapi',
   bytes,
   options: {},
-  include: [],
-  exclude: [],
-  override: new Map(),
+  rules: { include: [], exclude: [], override: new Map() },
 })
 const ms = performance.now() - began
 const peak = Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) / 1_024

@@ -9,7 +9,7 @@ import type { CallRoom } from './call/call.ts'
 import type { Snapshot } from './call/snapshot.ts'
 import { createImporter } from './config/importer.ts'
 import type { Settings } from './config/load.ts'
-import { putTarget, removeTarget } from './config/registrar.ts'
+import { approveTarget, putTarget, removeTarget } from './config/registrar.ts'
 import { Reloader } from './config/reload.ts'
 import { SnapshotBuilder } from './config/snapshots.ts'
 import { type Clock, sleep } from './core/clock.ts'
@@ -177,6 +177,11 @@ export async function startGateway({ settings, configFile, clock, log, version }
         remove: (name) =>
           alone(async () => {
             await removeTarget(registrar, name)
+            await reloader.reload(name)
+          }),
+        approve: (name, version) =>
+          alone(async () => {
+            await approveTarget(reloader.settings, current().targets, name, version)
             await reloader.reload(name)
           }),
       },

@@ -176,7 +176,12 @@ describe('one door per danger', () => {
       modules(/^node:https?$/),
     ],
     ['the global fetch', 'nobody', nobody, words(/\b(?:await|return|globalThis\.)\s*fetch\b|[=(?:] ?fetch\(/g)],
-    ['a database', 'store/sqlite.ts', only('store/sqlite.ts'), modules(/^(?:node:sqlite|pg|better-sqlite3)$/)],
+    [
+      'a database',
+      'store/sqlite*.ts',
+      only('store/sqlite-file.ts', 'store/sqlite.ts', 'store/sqlite-records.ts'),
+      modules(/^(?:node:sqlite|pg|better-sqlite3)$/),
+    ],
     ['writing files', 'store and the spool', only('store/', 'meter/spool.ts', 'meter/segments.ts'), fsNames],
     ['the environment', 'config/load.ts', only('config/load.ts'), words(/\bprocess\.env\b/g)],
     [
@@ -193,8 +198,8 @@ describe('one door per danger', () => {
     ],
     [
       'the value of a secret',
-      'credentials, core/secret.ts and mcp/seal.ts',
-      only('credentials/', 'core/secret.ts', 'mcp/seal.ts'),
+      'credentials, vault, core/secret.ts, auth/sigv4.ts and mcp/seal.ts',
+      only('credentials/', 'vault/', 'core/secret.ts', 'auth/sigv4.ts', 'mcp/seal.ts'),
       words(/\.reveal\b/g),
     ],
     [

@@ -25,7 +25,7 @@ function routed(): string[] {
   const admin = adminRoutes({
     token: new Secret('unused'),
     guard: createGuard({ hosts: [], origins: [], loopbackOrigins: false }),
-    registrar: { put: unused, remove: unused },
+    registrar: { put: unused, remove: unused, approve: unused },
     usage: { rollUp: unused, answer: unused },
     metrics: createMetrics({
       callsInFlight: () => 0,
@@ -68,9 +68,7 @@ describe('specs/toolgate.yaml', () => {
       kind: 'openapi',
       bytes: readFileSync(join(root, 'specs/toolgate.yaml')),
       options: {},
-      include: [],
-      exclude: [],
-      override: new Map(),
+      rules: { include: [], exclude: [], override: new Map() },
     })
     expect(reply.issues).toEqual([])
     expect(reply.format).toMatch(/3\.1/)

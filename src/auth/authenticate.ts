@@ -10,6 +10,8 @@ export interface Inbound {
   header(name: string): string | undefined
   /** How many fields of this name came. */
   times(name: string): number
+  /** Lower-case names of all fields that came. Signatures cannot be checked without it. */
+  names?(): readonly string[]
   /** The whole body, read once; rejects with `body_too_large` or `body_too_slow`. */
   body(max: number): Promise<Buffer>
 }

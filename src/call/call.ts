@@ -1,11 +1,12 @@
 /** `tools/call`, from the client's words to the client's answer. Read it downward. */
+import { applyPresets } from '../catalogue/shape.ts'
 import { checkArguments, outputCheck } from '../catalogue/validate.ts'
-import { GatewayError, toGatewayError } from '../core/errors.ts'
+import { type ErrorCode, GatewayError, toGatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { CancelSignal } from '../core/cancel.ts'
 import type { Clock } from '../core/clock.ts'
 import type { InboundResponse, InputAnswers, Json, Outcome, OutcomeKind, Principal, Tool } from '../core/model.ts'
-import { sign } from '../credentials/provider.ts'
+import { type Signed, sign } from '../credentials/provider.ts'
 import { scrubBytes, scrubOutcome } from '../credentials/scrub.ts'
 import type { Meter } from '../meter/meter.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -46,6 +47,8 @@ export interface CallAnswer {
   /** The result’s JSON without its closing brace (`resultText`). */
   readonly text: string
   readonly usageId: string
+  /** Arguments in which JSON inside a string was taken for what it says, as JSON Pointers. */
+  readonly healed: readonly string[]
 }
 
 /**
@@ -70,20 +73,22 @@ export async function callTool(
   let kind: OutcomeKind = 'failed'
   let outcome: Outcome | undefined
   let text = ''
+  let healed: readonly string[] = []
   try {
-    const faults = checkArguments(tool, ask.arguments)
-    if (faults.length > 0) {
+    const checked = checkArguments(tool, ask.arguments)
+    healed = checked.healed
+    if (checked.faults.length > 0) {
       kind = 'invalid_arguments'
-      outcome = wrongArguments(faults)
+      outcome = wrongArguments(checked.faults)
     } else {
-      outcome = await reach(snapshot.route(tool.target), tool, caller, ask, signal)
+      outcome = await reach(snapshot.route(tool.target), tool, caller, ask, asObject(checked.args), signal)
       kind = outcome.ask !== undefined ? 'input_required' : outcome.isError ? 'target_error' : 'ok'
     }
   } catch (error) {
     outcome = faultOutcome(error)
     if (outcome === undefined) {
       const known = toGatewayError(error)
-      kind = known.code === 'cancelled' ? 'cancelled' : 'failed'
+      kind = endings.get(known.code) ?? 'failed'
       throw known
     }
   } finally {
@@ -92,8 +97,13 @@ export async function callTool(
     await entry.end({ outcome: kind, status: outcome?.status, bytesIn: ask.bytesIn, bytesOut: Buffer.byteLength(text) })
     room.metrics.call(tool.target.name, kind, room.clock.monotonic() - began)
   }
-  return { tool, outcome, text, usageId: entry.id }
+  return { tool, outcome, text, usageId: entry.id, healed }
 }
+
+const endings: ReadonlyMap<ErrorCode, OutcomeKind> = new Map([
+  ['cancelled', 'cancelled'],
+  ['connection_required', 'input_required'],
+])
 
 /** prepare → credential → send → interpret. */
 async function reach(
@@ -101,30 +111,52 @@ async function reach(
   tool: Tool,
   caller: Principal,
   ask: CallRequest,
+  args: Arguments,
   signal: CancelSignal,
 ): Promise<Outcome> {
-  const request = adapter.prepare(tool.operation, asObject(ask.arguments), target, ask.answers)
+  const { presets } = tool.operation
+  const request = adapter.prepare(
+    tool.operation,
+    presets === undefined ? args : applyPresets(args, presets),
+    target,
+    ask.answers,
+  )
   for (const name of target.headers.forwardRequest) {
     const value = ask.header(name)
     if (value !== undefined) request.headers.set(name, value)
   }
+  const origin = request.url.startsWith(`${target.origin}/`) ? target.origin : new URL(request.url).origin
+  const send = ({ request }: Signed): Promise<InboundResponse> =>
+    egress.channel(origin).send(request, {
+      timeoutMs: target.timeoutMs,
+      bodyBytes: limits.responseBodyBytes,
+      repeatable: tool.operation.idempotent,
+      signal,
+      ...(ask.onPhase === undefined ? {} : { onProgress: ask.onPhase }),
+    })
   const signed = await sign(request, credential, caller, target)
-  const origin = signed.url.startsWith(`${target.origin}/`) ? target.origin : new URL(signed.url).origin
-  const response = await egress.channel(origin).send(signed, {
-    timeoutMs: target.timeoutMs,
-    bodyBytes: limits.responseBodyBytes,
-    repeatable: tool.operation.idempotent,
-    signal,
-    ...(ask.onPhase === undefined ? {} : { onProgress: ask.onPhase }),
-  })
-  const answer = credential === undefined ? response : scrubBytes(response, credential)
+  let { secrets } = signed
+  let response = await send(signed)
+  // RFC 9110 §15.5.2: a 401 was not processed, so whatever it asked for may be asked once more, with a newer token
+  if (response.status === 401 && signed.fingerprint !== undefined) {
+    if ((await credential?.renew?.(caller, target, signed.fingerprint)) === true) {
+      const again = await sign(request, credential, caller, target)
+      secrets = [...secrets, ...again.secrets]
+      response = await send(again)
+    }
+  }
+  const answer = scrubBytes(response, secrets)
   const plain = adapter.interpret(tool.operation, answer, outputCheck(tool))
   const names = target.headers.forwardResponse
   const outcome = names.length === 0 ? plain : withHeaders(plain, response, names)
-  return credential === undefined ? outcome : scrubOutcome(outcome, credential)
+  return scrubOutcome(outcome, secrets)
 }
 
-const asObject = (value: Json): { readonly [name: string]: Json } =>
+interface Arguments {
+  readonly [name: string]: Json
+}
+
+const asObject = (value: Json): Arguments =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {}
 
 function withHeaders(outcome: Outcome, response: InboundResponse, names: readonly string[]): Outcome {

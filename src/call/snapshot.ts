@@ -24,6 +24,8 @@ export interface TargetStatus {
   readonly toolCount: number
   /** Hash of the tools in force; empty when there are none. */
   readonly version: string
+  /** Names a version that waits for approval, of a pinned target. */
+  readonly held?: string
   readonly server: string
   readonly source: string
   readonly issues: readonly Issue[]

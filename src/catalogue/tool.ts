@@ -1,6 +1,7 @@
 /** Operation → MCP tool definition: its name, its words, its schemas, its annotations. */
 import { shortHash } from '../core/hash.ts'
-import type { Annotations, JsonSchema, Operation } from '../core/model.ts'
+import type { Annotations, JsonSchema, Operation, ResponseRule } from '../core/model.ts'
+import type { ArgumentRule } from './shape.ts'
 
 /** What `tools/list` shows of a tool (MCP 2026-07-28 `Tool`). */
 export interface ToolDefinition {
@@ -14,8 +15,13 @@ export interface ToolDefinition {
 
 /** What the configuration may say otherwise of a tool. */
 export interface ToolOverride {
-  readonly name?: string
-  readonly description?: string
+  readonly name?: string | undefined
+  readonly title?: string | undefined
+  readonly description?: string | undefined
+  readonly annotations?: { readonly [hint in keyof Annotations]?: Annotations[hint] | undefined } | undefined
+  /** By argument, or by JSON Pointer of a member of one. */
+  readonly arguments?: { readonly [argument: string]: ArgumentRule } | undefined
+  readonly response?: ResponseRule | undefined
 }
 
 const nameChars = 64
@@ -30,18 +36,21 @@ export function toolName(target: string, operation: string): string {
 }
 
 export function toDefinition(target: string, operation: Operation, override: ToolOverride = {}): ToolDefinition {
+  const title = override.title ?? operation.title
+  const given = Object.entries(override.annotations ?? {}).filter(([, value]) => value !== undefined)
   return {
     name: override.name ?? toolName(target, operation.id),
-    ...(operation.title === undefined ? {} : { title: operation.title }),
+    ...(title === undefined ? {} : { title }),
     description: override.description ?? operation.description,
     inputSchema: operation.input,
     ...(operation.output === undefined ? {} : { outputSchema: operation.output }),
     annotations: {
-      ...(operation.title === undefined ? {} : { title: operation.title }),
+      ...(title === undefined ? {} : { title }),
       readOnlyHint: operation.effect === 'read',
       destructiveHint: operation.effect === 'delete',
       idempotentHint: operation.idempotent && operation.effect !== 'read',
       openWorldHint: true,
+      ...Object.fromEntries(given),
     },
   }
 }

@@ -1,12 +1,15 @@
 /** Operations → the tools of one target, as bytes ready to be listed and what a call needs of each. */
-import type { Operation, OperationRef } from '../core/model.ts'
+import type { Operation, OperationRef, ResponseRule } from '../core/model.ts'
 import { type Selection, toSelector } from './pattern.ts'
+import { shapeArguments } from './shape.ts'
 import { toDefinition, type ToolDefinition, type ToolOverride } from './tool.ts'
 
 /** What the configuration says of a target's tools. */
 export interface ToolRules extends Selection {
   /** By operation id or `METHOD /path`. */
   readonly override: ReadonlyMap<string, ToolOverride>
+  /** What of answers is passed on, where a tool's own rule says nothing. */
+  readonly response?: ResponseRule
 }
 
 interface ToolEntry {
@@ -23,23 +26,58 @@ export interface ToolSet {
   readonly bytes: Uint8Array
 }
 
-export function toTools(target: string, operations: readonly Operation[], rules: ToolRules): ToolSet {
+/** A rule that names nothing in the description. */
+export type Unknown = (what: string) => void
+
+export function toTools(
+  target: string,
+  operations: readonly Operation[],
+  rules: ToolRules,
+  unknown: Unknown = () => undefined,
+): ToolSet {
   const chosen = toSelector(rules)
-  const definitions = operations
+  for (const name of rules.override.keys())
+    if (!operations.some(({ id, label }) => id === name || label === name))
+      unknown(`tools.override names ${name}, and there is no such operation.`)
+  const made = operations
     .filter(chosen)
-    .map((operation) => ({ operation, definition: define(target, operation, rules) }))
+    .map((operation) => make(target, operation, rules, unknown))
     .sort((a, b) => (a.definition.name < b.definition.name ? -1 : 1))
-  const texts = definitions.map(({ definition }) => Buffer.from(JSON.stringify(definition)))
+  const texts = made.map(({ definition }) => Buffer.from(JSON.stringify(definition)))
   let from = 0
-  const entries = definitions.map(({ operation, definition }, index): ToolEntry => {
+  const entries = made.map(({ operation, definition }, index): ToolEntry => {
     const to = from + (texts[index]?.byteLength ?? 0)
-    const { id, label, effect, idempotent, binding } = operation
-    const entry = { name: definition.name, operation: { id, label, effect, idempotent, binding }, from, to }
+    const entry = { name: definition.name, operation, from, to }
     from = to
     return entry
   })
   return { entries, bytes: new Uint8Array(Buffer.concat(texts)) }
 }
 
-const define = (target: string, operation: Operation, rules: ToolRules): ToolDefinition =>
-  toDefinition(target, operation, rules.override.get(operation.id) ?? rules.override.get(operation.label))
+function make(
+  target: string,
+  operation: Operation,
+  rules: ToolRules,
+  unknown: Unknown,
+): { operation: OperationRef; definition: ToolDefinition } {
+  const override = rules.override.get(operation.id) ?? rules.override.get(operation.label) ?? {}
+  const settled = shapeArguments(operation.input, new Map(Object.entries(override.arguments ?? {})))
+  for (const name of settled.unknown) unknown(`${operation.label} has no argument ${name}, which tools.override names.`)
+  const response = { ...rules.response, ...override.response }
+  const { output, ...rest } = { ...operation, input: settled.input }
+  // What a selection leaves is of another shape than the description promises.
+  const shown: Operation = output === undefined || response.select !== undefined ? rest : { ...rest, output }
+  const { id, label, effect, idempotent, binding } = operation
+  return {
+    operation: {
+      id,
+      label,
+      effect,
+      idempotent,
+      binding,
+      ...(settled.presets === undefined ? {} : { presets: settled.presets }),
+      ...(Object.keys(response).length === 0 ? {} : { response }),
+    },
+    definition: toDefinition(target, shown, override),
+  }
+}

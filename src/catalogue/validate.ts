@@ -3,6 +3,7 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.
 import { RE2JS } from 're2js'
 import { limits } from '../core/limits.ts'
 import type { Json, Tool } from '../core/model.ts'
+import { heal } from './heal.ts'
 import type { ToolDefinition } from './tool.ts'
 
 interface Checks {
@@ -66,10 +67,29 @@ function forgetOldest(from: Ajv2020): void {
   for (const check of [oldest[1].input, oldest[1].output]) if (check !== undefined) from.removeSchema(check.schema)
 }
 
-/** Faults in a caller's arguments, each with its path and never a value; none when they fit. */
-export function checkArguments(tool: Tool, args: Json): readonly string[] {
+export interface Checked {
+  /** Each with its path and never a value; none when the arguments fit. */
+  readonly faults: readonly string[]
+  /** The arguments to go on with. */
+  readonly args: Json
+  /** Where JSON inside a string was taken for what it says, as JSON Pointers. */
+  readonly healed: readonly string[]
+}
+
+const nowhere: readonly string[] = []
+
+/** A caller's arguments held against the tool's input schema. */
+export function checkArguments(tool: Tool, args: Json): Checked {
   const { input } = checksOf(tool)
-  if (fits(input, args)) return []
+  if (fits(input, args)) return { faults: nowhere, args, healed: nowhere }
+  const faults = faultsOf(input)
+  const healed = heal(input, args, (value) => fits(input, value))
+  return healed === undefined
+    ? { faults, args, healed: nowhere }
+    : { faults: nowhere, args: healed.value, healed: healed.places }
+}
+
+function faultsOf(input: ValidateFunction): readonly string[] {
   return [...new Set((input.errors ?? []).map((error) => fault(error).slice(0, limits.faultChars)))].slice(
     0,
     limits.faultsShown,

@@ -2,18 +2,37 @@
 import type { ToolDefinition } from '../catalogue/tool.ts'
 import type { ToolSet } from '../catalogue/tools.ts'
 
+interface TableLook {
+  /** Characters a line; cells are cut to keep to it. */
+  readonly width: number
+  /** Columns that may be cut in their middle, and columns of numbers. */
+  readonly cut: readonly number[]
+  readonly right: readonly number[]
+}
+
+const plainTable: TableLook = { width: Infinity, cut: [], right: [] }
+
 /** Columns padded to their widest cell, two spaces apart. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)))
-  return [head, ...rows]
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('')
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  { width, cut, right }: TableLook = plainTable,
+): string {
+  const widths = head.map((title, column) =>
+    rows.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), title.length),
+  )
+  for (let over = widths.reduce((sum, one) => sum + one + 2, -2) - width; over > 0; over--) {
+    const widest = cut.reduce((one, other) => ((widths[other] ?? 0) > (widths[one] ?? 0) ? other : one), cut[0] ?? 0)
+    if (!cut.includes(widest) || (widths[widest] ?? 0) <= 20) break
+    widths[widest] = (widths[widest] ?? 0) - 1
+  }
+  const cell = (text: string, column: number): string => {
+    const room = widths[column] ?? 0
+    const shown =
+      text.length <= room ? text : `${text.slice(0, Math.ceil(room / 2) - 1)}…${text.slice(-Math.floor(room / 2))}`
+    return right.includes(column) ? shown.padStart(room) : shown.padEnd(room)
+  }
+  return [head, ...rows].map((row) => `${row.map(cell).join('  ').trimEnd()}\n`).join('')
 }
 
 /** RFC 4180 §2. */

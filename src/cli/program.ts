@@ -6,6 +6,13 @@ import { version } from './version.ts'
 const configOption = (): Option =>
   new Option('--config <file>', 'the configuration (default: gateway.config.json here, if there is one)')
 
+/** May come several times, and name several with commas. */
+const providerOption = (): Option =>
+  new Option(
+    '--provider <name>',
+    'hold the tools against what a model provider takes: anthropic, openai, gemini, bedrock, or all; may be repeated',
+  ).argParser<readonly string[] | undefined>((names, before) => [...(before ?? []), ...names.split(',')])
+
 function program(): Command {
   const root = new Command('toolgate')
     .description('A self-hosted MCP gateway: APIs you have, as tools that agents call.')
@@ -17,9 +24,11 @@ function program(): Command {
   command('serve', 'run the gateway', 'toolgate serve --port 8080')
     .option('--port <n>', 'port of the public listener, in place of the configuration’s')
     .action(async (options) => (await import('./serve.ts')).serve(options))
-  command('check', 'import descriptions without serving them', 'toolgate check specs/petstore.yaml --json')
+  command('check', 'import descriptions without serving them', 'toolgate check specs/petstore.yaml --provider all')
     .argument('[files...]', 'descriptions; the configured targets when none is named')
     .option('--json', 'one JSON object a document, a line each')
+    .addOption(providerOption())
+    .option('--against <old>', 'tell what changed since this description, or since what --json printed')
     .action(async (files, options) => (await import('./check.ts')).check(files, options))
   command(
     'add',
@@ -31,6 +40,14 @@ function program(): Command {
     .option('--credential <name>', 'one of the configuration’s credentials')
     .option('--server <url>', 'in place of the servers that the description names')
     .action(async (source, options) => (await import('./add.ts')).add(source, options))
+  command(
+    'approve',
+    'take the changed tools of a pinned target',
+    'toolgate approve petstore --version 0123456789abcdef',
+  )
+    .argument('<target>', 'its name')
+    .option('--version <hash>', 'only if this version is held; what `GET /api/targets` calls `held`')
+    .action(async (target, options) => (await import('./approve.ts')).approve(target, options))
   command('tools', 'list the tools of the configured targets', 'toolgate tools --target petstore')
     .option('--target <name>', 'only this target’s')
     .option('--json', 'MCP tool definitions')

@@ -1,22 +1,23 @@
 /** One import as plain data, so that it can be done in a thread of its own; done here, it is a pure function of the job. */
-import { toTools, type ToolSet } from '../catalogue/tools.ts'
-import type { ToolOverride } from '../catalogue/tool.ts'
+import { type ToolRules, toTools, type ToolSet } from '../catalogue/tools.ts'
+import type { CredentialProvider } from '../credentials/provider.ts'
 import { adapters } from '../registry.ts'
 import type { ImportOptions, Issue } from '../targets/adapter.ts'
+import type { TargetConfig } from './schema.ts'
+import { readSource } from './sources.ts'
 
 export interface ImportJob {
   readonly target: string
   readonly kind: keyof typeof adapters
   readonly bytes: Uint8Array
   readonly options: ImportOptions
-  readonly include: readonly string[]
-  readonly exclude: readonly string[]
-  readonly override: ReadonlyMap<string, ToolOverride>
+  readonly rules: ToolRules
 }
 
 export interface ImportReply {
   readonly format: string
   readonly server: string | undefined
+  readonly origins: readonly string[]
   /** Operations of the description, chosen or not. */
   readonly operations: number
   readonly issues: readonly Issue[]
@@ -24,8 +25,48 @@ export interface ImportReply {
 }
 
 /** Throws `bad_description` or `over_limit`. */
-export async function runImport(job: ImportJob): Promise<ImportReply> {
-  const { format, server, operations, issues } = await adapters[job.kind].load(job.bytes, job.options)
-  const tools = toTools(job.target, operations, job)
-  return { format, server, operations: operations.length, issues, tools }
+export async function runImport({ target, kind, bytes, options, rules }: ImportJob): Promise<ImportReply> {
+  const { format, server, origins, operations, issues } = await adapters[kind].load(bytes, options)
+  const all: Issue[] = [...issues]
+  const tools = toTools(target, operations, rules, (message) =>
+    all.push({ severity: 'warning', code: 'override_no_match', pointer: '', message }),
+  )
+  return { format, server, origins, operations: operations.length, issues: all, tools }
+}
+
+/** What the configuration of a target makes of its description. Reads its overlays: `bad_description` when one is not there. */
+export function importJob(
+  target: string,
+  bytes: Uint8Array,
+  config: TargetConfig,
+  place: CredentialProvider['place'] | undefined,
+  server: string | undefined = config.server,
+): ImportJob {
+  const { tools } = config
+  const contentTypes = Object.entries(tools.override).flatMap(([name, { contentType }]) =>
+    contentType === undefined ? [] : [[name, contentType] as const],
+  )
+  return {
+    target,
+    kind: 'openapi',
+    bytes,
+    options: {
+      ...(server === undefined ? {} : { server }),
+      serverVariables: new Map(Object.entries(config.serverVariables)),
+      serverArguments: config.serverArguments,
+      overlays: config.overlay.map((path) => ({ name: path, bytes: readSource(path) })),
+      contentTypes: new Map([
+        ...(config.contentType === undefined ? [] : [['', config.contentType] as const]),
+        ...contentTypes,
+      ]),
+      descriptionChars: config.descriptionChars,
+      ...(place === undefined ? {} : { credentialPlace: { ...place } }),
+    },
+    rules: {
+      include: tools.include,
+      exclude: tools.exclude,
+      override: new Map(Object.entries(tools.override)),
+      ...(config.response === undefined ? {} : { response: config.response }),
+    },
+  }
 }

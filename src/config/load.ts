@@ -51,7 +51,11 @@ export function loadSettings(named?: string, secrets: 'found' | 'left' = 'found'
     targets: Object.fromEntries(
       Object.entries(config.targets).map(([name, target]) => [
         name,
-        target.openapi === undefined ? target : { ...target, openapi: resolve(base, target.openapi) },
+        {
+          ...target,
+          ...(target.openapi === undefined ? {} : { openapi: resolve(base, target.openapi) }),
+          overlay: target.overlay.map((path) => resolve(base, path)),
+        },
       ]),
     ),
     providers,

@@ -5,11 +5,12 @@ import { limits } from '../core/limits.ts'
 import type { Egress } from '../egress/fetch.ts'
 import { removeFile, replaceFile } from '../store/files.ts'
 import type { Importer } from './importer.ts'
-import type { ImportReply } from './import-job.ts'
+import { importJob, type ImportReply } from './import-job.ts'
 import type { Settings } from './load.ts'
 import { type ManagedTarget, writeManaged } from './managed.ts'
+import { unpin } from './pins.ts'
 import { targetName } from './schema.ts'
-import { nameOfFile, ownTarget, specFiles } from './sources.ts'
+import { nameOfFile, ownTarget, plainTarget, specFiles } from './sources.ts'
 
 export interface RegistrarRoom {
   settings(): Settings
@@ -32,17 +33,10 @@ export async function putTarget(
     throw new GatewayError('invalid_params', { words: 'There is no credential of this name in the configuration.' })
   const url = description instanceof Uint8Array ? undefined : description.url
   const bytes = description instanceof Uint8Array ? description : await fetchDescription(room.egress(), description.url)
+  const job = importJob(name, bytes, plainTarget(), undefined, options.server)
   const reply = await room.importer.run({
-    target: name,
-    kind: 'openapi',
-    bytes,
-    options: {
-      ...(options.server === undefined ? {} : { server: options.server }),
-      ...(url === undefined ? {} : { documentUrl: url }),
-    },
-    include: [],
-    exclude: [],
-    override: new Map(),
+    ...job,
+    options: { ...job.options, ...(url === undefined ? {} : { documentUrl: url }) },
   })
   if (reply.server === undefined)
     throw new GatewayError('bad_description', { words: 'The description names no server; give one.' })
@@ -67,6 +61,20 @@ export async function removeTarget(room: RegistrarRoom, name: string): Promise<v
   if (files.length === 0) throw new GatewayError('not_found')
   for (const path of files) await removeFile(path)
   await writeManaged(settings.dataDir, name, undefined)
+}
+
+/** Takes what is held of a pinned target. Throws `not_found`, or `conflict` when something else is held by now. */
+export async function approveTarget(
+  settings: Settings,
+  targets: readonly { readonly name: string; readonly held?: string }[],
+  name: string,
+  version: string | undefined,
+): Promise<void> {
+  const held = targets.find((target) => target.name === name)?.held
+  if (held === undefined) throw new GatewayError('not_found', { words: 'Nothing of a target of this name is held.' })
+  if (version !== undefined && version !== held)
+    throw new GatewayError('conflict', { words: `Another version is held by now: ${held}. Look at it again.` })
+  await unpin(settings.dataDir, name)
 }
 
 /** Here the address is part of what was asked for, not of a way out that failed. */

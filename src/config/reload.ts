@@ -111,7 +111,9 @@ export class Reloader {
   }
 
   #named(): string[] {
-    return Object.values(this.#settings.targets).flatMap(({ openapi }) => (openapi === undefined ? [] : [openapi]))
+    return Object.values(this.#settings.targets).flatMap(({ openapi, overlay }) =>
+      openapi === undefined ? overlay : [openapi, ...overlay],
+    )
   }
 
   async #rebuild(whole: string | undefined): Promise<void> {
@@ -134,7 +136,7 @@ export class Reloader {
       readManaged(this.#settings.dataDir),
       this.#egress,
       this.#configError,
-      (source) => waiting.has(source.path) && source.name !== whole,
+      ({ name, path, config }) => name !== whole && [path, ...config.overlay].some((file) => waiting.has(file)),
     )
     if (now === before) return
     this.#snapshot = now
@@ -158,7 +160,7 @@ export class Reloader {
   }
 
   #tell(name: string, status: string, reasons: readonly string[], before: Snapshot | undefined): void {
-    if (status !== 'FAILED') return
+    if (status !== 'FAILED' && reasons.length === 0) return
     const known = before?.targets.find((target) => target.name === name)
     if (known === undefined || JSON.stringify(known.reasons) !== JSON.stringify(reasons))
       this.#options.log.warn({ target: name, reasons }, 'a target cannot be served as its file has it')

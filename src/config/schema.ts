@@ -3,9 +3,11 @@
  * object is strict: an unknown key is an error that names its path.
  */
 import { z } from 'zod'
-import { limits } from '../core/limits.ts'
 import { parseAllowList } from '../egress/address.ts'
 import { priceSyntax } from '../meter/money.ts'
+import { httpUrl, targetName, targetSchema } from './target-schema.ts'
+
+export { targetName, type TargetConfig } from './target-schema.ts'
 
 /** A secret is never written down: it is a reference to where it is. */
 const secretRef = z
@@ -18,24 +20,6 @@ const secretRef = z
 export type SecretRef = z.infer<typeof secretRef>
 
 const port = z.int().min(0).max(65_535)
-const headerName = z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/, 'must be a header name')
-
-/** Connection headers, and those that carry credentials, are not the operator's to set or forward. */
-const ownHeader =
-  /^(?:host|connection|content-length|transfer-encoding|te|trailer|upgrade|keep-alive|expect|authorization|cookie|proxy-.*)$/i
-const freeHeader = headerName.refine((name) => !ownHeader.test(name), 'this header is the gateway’s own')
-
-const httpUrl = z.string().refine((text) => {
-  if (!URL.canParse(text)) return false
-  const url = new URL(text)
-  return (
-    (url.protocol === 'https:' || url.protocol === 'http:') &&
-    url.username === '' &&
-    url.hash === '' &&
-    url.search === ''
-  )
-}, 'must be an absolute http(s) URL without user, query and fragment')
-
 const apiKeyCredential = z.strictObject({
   type: z.literal('apiKey'),
   in: z.enum(['header', 'query', 'cookie']),
@@ -57,52 +41,6 @@ const basicCredential = z.strictObject({ type: z.literal('basic'), username: sec
 const credential = z.discriminatedUnion('type', [apiKeyCredential, basicCredential])
 
 export type CredentialConfig = z.infer<typeof credential>
-
-export const targetName = z
-  .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/, 'must be 1 to 64 letters, digits and hyphens, and begin with no hyphen')
-
-const override = z.strictObject({
-  name: z
-    .string()
-    .regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -')
-    .optional()
-    .describe('The whole tool name.'),
-  description: z.string().min(1).max(8_192).optional(),
-})
-
-const target = z.strictObject({
-  openapi: z.string().min(1).optional().describe('Path of the description; left out for a dropped file.'),
-  server: httpUrl.optional().describe('Replaces every server that the description names.'),
-  credential: z.string().min(1).optional().describe('Name of one of `credentials`.'),
-  tools: z
-    .strictObject({
-      include: z
-        .array(z.string().min(1))
-        .default([])
-        .describe('`METHOD /path` patterns or operation ids; all when empty.'),
-      exclude: z.array(z.string().min(1)).default([]),
-      override: z.record(z.string(), override).default({}).describe('By operation id or `METHOD /path`.'),
-    })
-    .prefault({}),
-  headers: z
-    .strictObject({
-      set: z.record(freeHeader, z.string().regex(/^[\t\x20-\x7e]*$/, 'must be printable ASCII')).default({}),
-      forwardRequest: z
-        .array(freeHeader)
-        .default([])
-        .describe('Headers of the caller’s request that go on to the target.'),
-      forwardResponse: z
-        .array(headerName)
-        .default([])
-        .describe('Headers of the answer that come back in the result’s `_meta`.'),
-    })
-    .prefault({}),
-  serverVariables: z.record(z.string(), z.string()).default({}),
-  timeoutMs: z.int().min(100).max(limits.targetTimeoutMsMax).default(limits.targetTimeoutMs),
-})
-
-export type TargetConfig = z.infer<typeof target>
 
 const price = z.string().regex(priceSyntax, 'must be a decimal such as "0.005"')
 
@@ -140,7 +78,7 @@ export const configSchema = z.strictObject({
   specs: z.string().min(1).default('specs'),
   inbound: z.strictObject({ type: z.literal('none') }).default({ type: 'none' }),
   credentials: z.record(z.string().min(1), credential).default({}),
-  targets: z.record(targetName, target).default({}),
+  targets: z.record(targetName, targetSchema).default({}),
   views: z
     .record(
       z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -'),

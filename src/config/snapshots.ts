@@ -14,9 +14,11 @@ import type { Egress } from '../egress/fetch.ts'
 import { adapters } from '../registry.ts'
 import type { Issue } from '../targets/adapter.ts'
 import { toServer } from '../targets/openapi/servers.ts'
+import { importJob } from './import-job.ts'
 import type { Importer } from './importer.ts'
 import type { Settings } from './load.ts'
 import type { Managed } from './managed.ts'
+import { type Held, holdBack, pinVersion } from './pins.ts'
 import { findSources, readSource, type Source } from './sources.ts'
 
 /** How our own admin API is reached as a target. */
@@ -39,6 +41,8 @@ interface Good {
   readonly version: string
   readonly server: string
   readonly issues: readonly Issue[]
+  /** What waits for the operator's approval. */
+  readonly held: Held | undefined
 }
 
 interface Memory {
@@ -92,6 +96,8 @@ export class SnapshotBuilder {
       const bytes = readSource(source.path)
       key = versionOf([
         bytes,
+        ...source.config.overlay.map(readSource),
+        Buffer.from(source.config.pin ? pinVersion(settings.dataDir, source.name) : ''),
         Buffer.from(JSON.stringify([source, settings.egress.allow, settings.credentials, settings.secretsVersion])),
       ])
       if (before?.key === key) return before
@@ -115,30 +121,23 @@ export class SnapshotBuilder {
     const { config, name } = source
     const own = source.own ? this.#room.own : undefined
     const credential = own?.credential ?? this.#credential(source, settings)
-    const server = own?.server ?? config.server
-    const reply = await this.#room.importer.run({
-      target: name,
-      kind: 'openapi',
-      bytes,
-      options: {
-        ...(server === undefined ? {} : { server }),
-        serverVariables: new Map(Object.entries(config.serverVariables)),
-        ...(credential === undefined ? {} : { credentialPlace: { ...credential.place } }),
-      },
-      include: config.tools.include,
-      exclude: config.tools.exclude,
-      override: new Map(Object.entries(config.tools.override)) as never,
-    })
-    const place = reply.server === undefined ? undefined : toServer(reply.server)
+    const reply = await this.#room.importer.run(
+      importJob(name, bytes, config, credential?.place, own?.server ?? config.server),
+    )
+    const held = config.pin ? await holdBack(settings.dataDir, name, reply) : undefined
+    const { server: address, origins, tools } = held?.serving ?? reply
+    const place = address === undefined ? undefined : toServer(address)
     if (place === undefined)
       throw new GatewayError('bad_description', {
         words: `The description names no server. Set targets.${name}.server.`,
       })
     egress.check(`${place.origin}${place.basePath}`)
+    for (const origin of origins) egress.check(`${origin}/`)
     const target: Target = {
       name,
       kind: 'openapi',
       ...place,
+      ...(origins.length === 0 ? {} : { origins }),
       timeoutMs: config.timeoutMs,
       headers: {
         set: new Map(Object.entries(config.headers.set).map(([header, value]) => [header.toLowerCase(), value])),
@@ -148,8 +147,9 @@ export class SnapshotBuilder {
     }
     return {
       route: { target, adapter: adapters.openapi, credential, egress },
-      tools: reply.tools,
-      version: versionOf([reply.tools.bytes]),
+      tools,
+      version: versionOf([tools.bytes]),
+      held,
       server: `${place.origin}${place.basePath}`,
       issues: reply.issues,
     }
@@ -225,7 +225,8 @@ function statusOf(source: Source, { failure, good }: Memory): TargetStatus {
     name: source.name,
     kind: good?.route.target.kind ?? 'openapi',
     status: failure === undefined ? 'READY' : 'FAILED',
-    reasons: failure === undefined ? [] : [failure, ...kept],
+    reasons: failure === undefined ? heldOf(good) : [failure, ...kept],
+    ...(good?.held?.version === undefined ? {} : { held: good.held.version }),
     toolCount: good?.tools.entries.length ?? 0,
     version: good?.version ?? '',
     server: good?.server ?? '',
@@ -233,3 +234,5 @@ function statusOf(source: Source, { failure, good }: Memory): TargetStatus {
     issues: good?.issues ?? [],
   }
 }
+
+const heldOf = (good: Good | undefined): string[] => (good?.held?.version === undefined ? [] : [good.held.words])

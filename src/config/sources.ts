@@ -29,7 +29,8 @@ export const ownTarget = 'toolgate'
 /** The reading half of the admin API. */
 const ownOperations = ['list_targets', 'list_tools', 'get_usage']
 
-const plainTarget = (): TargetConfig => {
+/** A target that the configuration says nothing of. */
+export const plainTarget = (): TargetConfig => {
   const parsed = configSchema.parse({ targets: { x: {} } }).targets['x']
   if (parsed === undefined) throw new GatewayError('internal')
   return parsed

@@ -56,6 +56,43 @@ const table = {
     words: 'The token does not carry the scopes that this needs. Ask for those in the challenge.',
     retry: false,
   },
+  issuer_unavailable: {
+    http: 503,
+    rpc: -32603,
+    words: 'The token cannot be checked, since its issuer does not answer. Try again shortly.',
+    retry: true,
+  },
+  // MCP 2025-11-25 URLElicitationRequiredError; the wire adds where to go
+  connection_required: {
+    http: 200,
+    rpc: -32042,
+    words: 'An account has to be connected first. Open the link, sign in, then call again.',
+    retry: true,
+  },
+  sign_in_invalid: {
+    http: 400,
+    rpc: -32600,
+    words: 'This sign-in was not begun here, or it is over. Call the tool again and open its new link.',
+    retry: false,
+  },
+  sign_in_failed: {
+    http: 400,
+    rpc: -32603,
+    words: 'The account was not connected. Call the tool again and open its new link.',
+    retry: false,
+  },
+  token_refused: {
+    http: 502,
+    rpc: -32603,
+    words: 'The authorization server of this target gave no token. Tell the operator.',
+    retry: false,
+  },
+  token_unavailable: {
+    http: 502,
+    rpc: -32603,
+    words: 'The authorization server of this target could not be asked for a token. Try again shortly.',
+    retry: true,
+  },
   conflict: { http: 409, rpc: -32603, words: 'This is defined elsewhere and cannot be changed here.', retry: false },
   rate_limited: { http: 429, rpc: -32603, words: 'Too many of these came at once. Come back later.', retry: true },
   not_found: { http: 404, rpc: -32601, words: 'There is nothing here.', retry: false },
@@ -68,6 +105,13 @@ const table = {
     retry: true,
   },
   store_unavailable: { http: 503, rpc: -32603, words: 'The database cannot be used. Tell the operator.', retry: true },
+  vault_unreadable: {
+    http: 500,
+    rpc: -32603,
+    words:
+      'A stored secret cannot be read with the vault’s keys. The operator can put back the key that sealed it, or the secret can be stored anew.',
+    retry: false,
+  },
   cancelled: { http: 499, rpc: -32603, words: 'The caller hung up.', retry: true },
   internal: {
     http: 500,

@@ -16,6 +16,8 @@ export interface Operation {
   readonly label: string
   readonly title?: string
   readonly description: string
+  /** As the description groups it. */
+  readonly tags?: readonly string[]
   /** An object schema without combinators at its root: the flat arguments. */
   readonly input: JsonSchema
   /** Given when success is a JSON object of known shape. */
@@ -35,6 +37,8 @@ export interface Target {
   readonly origin: string
   /** Path under the origin that every operation starts with, without a trailing slash. */
   readonly basePath: string
+  /** Further origins that the operator lets callers choose; the credential may go there too. */
+  readonly origins?: readonly string[]
   readonly timeoutMs: number
   readonly headers: HeaderRules
 }
@@ -73,6 +77,24 @@ export interface OperationRef {
   readonly effect: Effect
   readonly idempotent: boolean
   readonly binding: Json
+  readonly presets?: Presets
+  readonly response?: ResponseRule
+}
+
+/** Arguments that the operator settles, by JSON Pointer (RFC 6901) into the arguments. */
+export interface Presets {
+  /** Sent whatever the caller says; callers do not see them. */
+  readonly fixed: readonly (readonly [pointer: string, value: Json])[]
+  /** Sent where the caller says nothing. */
+  readonly defaults: readonly (readonly [pointer: string, value: Json])[]
+}
+
+/** What of an answer is passed on. */
+export interface ResponseRule {
+  /** A JMESPath expression, or JSON Pointers of the members to keep; a token that is no index goes into every item of a list. */
+  readonly select?: string | readonly string[] | undefined
+  /** Bytes of text at most; a list is cut between its items. */
+  readonly maxBytes?: number | undefined
 }
 
 /** The caller, as the inbound check established it. Keys everything that belongs to a caller. */

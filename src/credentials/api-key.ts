@@ -12,34 +12,36 @@ export interface ApiKeyOptions {
 }
 
 export function apiKey(options: ApiKeyOptions): CredentialProvider {
-  const { in: place, name, prefix, value } = options
+  const { in: place, name, value } = options
+  const secrets = place === 'header' ? [value] : [value, new Secret(encodeURIComponent(value.reveal()))]
   return {
     kind: 'apiKey',
     place: { in: place, name },
-    secrets: place === 'header' ? [value] : [value, new Secret(encodeURIComponent(value.reveal()))],
-    apply(request): OutboundRequest {
-      switch (place) {
-        case 'header': {
-          const text = prefix === undefined ? value.reveal() : `${prefix} ${value.reveal()}`
-          return { ...request, headers: new Map(request.headers).set(name.toLowerCase(), text) }
-        }
-        case 'query': {
-          refuseTaken(queryNames(request.url), name)
-          const pair = `${encodeURIComponent(name)}=${encodeURIComponent(value.reveal())}`
-          return { ...request, url: `${request.url}${request.url.includes('?') ? '&' : '?'}${pair}` }
-        }
-        case 'cookie': {
-          const present = request.headers.get('cookie')
-          refuseTaken(
-            (present ?? '').split('; ').map((pair) => pair.split('=', 1)[0] ?? ''),
-            name,
-          )
-          const pair = `${name}=${encodeURIComponent(value.reveal())}`
-          const cookie = present === undefined ? pair : `${present}; ${pair}`
-          return { ...request, headers: new Map(request.headers).set('cookie', cookie) }
-        }
-      }
-    },
+    apply: (request) => ({ request: withKey(request, options), secrets }),
+  }
+}
+
+function withKey(request: OutboundRequest, { in: place, name, prefix, value }: ApiKeyOptions): OutboundRequest {
+  switch (place) {
+    case 'header': {
+      const text = prefix === undefined ? value.reveal() : `${prefix} ${value.reveal()}`
+      return { ...request, headers: new Map(request.headers).set(name.toLowerCase(), text) }
+    }
+    case 'query': {
+      refuseTaken(queryNames(request.url), name)
+      const pair = `${encodeURIComponent(name)}=${encodeURIComponent(value.reveal())}`
+      return { ...request, url: `${request.url}${request.url.includes('?') ? '&' : '?'}${pair}` }
+    }
+    case 'cookie': {
+      const present = request.headers.get('cookie')
+      refuseTaken(
+        (present ?? '').split('; ').map((pair) => pair.split('=', 1)[0] ?? ''),
+        name,
+      )
+      const pair = `${name}=${encodeURIComponent(value.reveal())}`
+      const cookie = present === undefined ? pair : `${present}; ${pair}`
+      return { ...request, headers: new Map(request.headers).set('cookie', cookie) }
+    }
   }
 }
 

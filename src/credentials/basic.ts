@@ -9,13 +9,17 @@ export interface BasicOptions {
 
 export function basic({ username, password }: BasicOptions): CredentialProvider {
   const pair = new Secret(Buffer.from(`${username.reveal()}:${password.reveal()}`).toString('base64'))
+  // some vendors take a key as the user name, so it is as secret as the password
+  const secrets = [username, password, pair]
   return {
     kind: 'basic',
     place: { in: 'header', name: 'Authorization' },
-    secrets: [password, pair],
     apply: (request) => ({
-      ...request,
-      headers: new Map(request.headers).set('authorization', `Basic ${pair.reveal()}`),
+      request: {
+        ...request,
+        headers: new Map(request.headers).set('authorization', `Basic ${pair.reveal()}`),
+      },
+      secrets,
     }),
   }
 }

@@ -1,12 +1,13 @@
 /**
  * What a target echoes of its credential does not reach the caller (D21), in whatever form it comes: each character of a
- * secret is looked for as itself, escaped as in JSON (also twice), and as percent triples.
+ * secret is looked for as itself, escaped as in JSON (also twice), and as percent triples. One shorter than
+ * `shortChars` is masked only where it stands alone: a user name such as `me` is no reason to spoil every `name`.
  */
 import type { Content, InboundResponse, Json, Outcome } from '../core/model.ts'
 import type { Secret } from '../core/secret.ts'
-import type { CredentialProvider } from './provider.ts'
 
 const mask = '[secret]'
+const shortChars = 4
 
 interface Finder {
   readonly raw: string
@@ -14,6 +15,8 @@ interface Finder {
   readonly sign: string
   /** Its characters, neighbouring backslashes as one. */
   readonly tokens: readonly Token[]
+  /** Masked only where no letter or digit is beside it. */
+  readonly alone: boolean
 }
 
 interface Token {
@@ -24,15 +27,17 @@ interface Token {
   readonly triples: string
 }
 
-const finders = new WeakMap<CredentialProvider, readonly Finder[]>()
+const finders = new WeakMap<Secret, Finder>()
 
-function findersOf(credential: CredentialProvider): readonly Finder[] {
-  let found = finders.get(credential)
-  if (found === undefined) {
-    found = credential.secrets.map(toFinder)
-    finders.set(credential, found)
-  }
-  return found
+function findersOf(secrets: readonly Secret[]): readonly Finder[] {
+  return secrets.map((secret) => {
+    let found = finders.get(secret)
+    if (found === undefined) {
+      found = toFinder(secret)
+      finders.set(secret, found)
+    }
+    return found
+  })
 }
 
 function toFinder(secret: Secret): Finder {
@@ -46,7 +51,7 @@ function toFinder(secret: Secret): Finder {
       triples: Array.from(Buffer.from(text), (byte) => `%${byte.toString(16).padStart(2, '0').toUpperCase()}`).join(''),
     }),
   )
-  return { raw, sign, tokens }
+  return { raw, sign, tokens, alone: raw.length < shortChars }
 }
 
 /** Where the secret ends that begins at `start`, or −1. Each token takes what it can and nothing is tried twice. */
@@ -89,16 +94,18 @@ function unicodeEnd(text: string, start: number, wanted: string): number {
 }
 
 function scrubText(text: string, all: readonly Finder[]): string {
-  return all.reduce((left, { sign, tokens }) => (left.includes(sign) ? without(left, tokens) : left), text)
+  return all.reduce((left, finder) => (left.includes(finder.sign) ? without(left, finder) : left), text)
 }
 
-function without(text: string, tokens: readonly Token[]): string {
+const isWordAt = (text: string, at: number): boolean => /[\p{L}\p{N}]/u.test(text[at] ?? '')
+
+function without(text: string, { tokens, alone }: Finder): string {
   if (tokens.length === 0) return text
   let out = ''
   let from = 0
   for (let start = 0; start < text.length; start++) {
     const end = endAt(text, start, tokens)
-    if (end < 0) continue
+    if (end < 0 || (alone && (isWordAt(text, start - 1) || isWordAt(text, end)))) continue
     out += text.slice(from, start) + mask
     from = end
     start = end - 1
@@ -106,18 +113,24 @@ function without(text: string, tokens: readonly Token[]): string {
   return out + text.slice(from)
 }
 
-/** The bytes of an answer without the secret as it was sent; for what is passed on as bytes. */
-export function scrubBytes(response: InboundResponse, credential: CredentialProvider): InboundResponse {
-  const found = findersOf(credential).filter(({ raw }) => response.body.includes(raw))
+/** The bytes of an answer without the secrets as they were sent; for what is passed on as bytes. */
+export function scrubBytes(response: InboundResponse, secrets: readonly Secret[]): InboundResponse {
+  const found = findersOf(secrets).filter(({ raw }) => raw !== '' && response.body.includes(raw))
   if (found.length === 0) return response
   let text = response.body.toString('latin1')
-  for (const { raw } of found) text = text.replaceAll(Buffer.from(raw).toString('latin1'), mask)
+  for (const { raw, alone } of found) {
+    const bytes = Buffer.from(raw).toString('latin1')
+    text = text.replaceAll(bytes, (same, at: number) =>
+      alone && (isWordAt(text, at - 1) || isWordAt(text, at + bytes.length)) ? same : mask,
+    )
+  }
   return { ...response, body: Buffer.from(text, 'latin1') }
 }
 
-/** An outcome without the secret in any of its texts. */
-export function scrubOutcome(outcome: Outcome, credential: CredentialProvider): Outcome {
-  const all = findersOf(credential)
+/** An outcome without the secrets in any of its texts. */
+export function scrubOutcome(outcome: Outcome, secrets: readonly Secret[]): Outcome {
+  if (secrets.length === 0) return outcome
+  const all = findersOf(secrets)
   const clean = (text: string): string => scrubText(text, all)
   const value = <T extends Json>(json: T): T => JSON.parse(clean(JSON.stringify(json))) as T
   return {

@@ -143,6 +143,11 @@ async function rounds(
       ...(onPhase === undefined ? {} : { onPhase }),
     }
     const answer = await callTool(context.room, context.current(), call.caller, ask, signal)
+    if (answer.healed.length > 0)
+      context.log.info(
+        { tool: call.name, usageId: answer.usageId, places: answer.healed },
+        'JSON in strings was taken for what it says',
+      )
     if (context.log.debugs) logCall(context, call, exchange, answer)
     const input = answer.outcome.ask
     if (input === undefined) return resultMessage(call.id, complete(answer, era))

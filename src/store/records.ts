@@ -7,6 +7,8 @@
 export interface Versioned {
   readonly value: string
   readonly version: number
+  /** Milliseconds since the Unix epoch after which the record is as good as absent; to be given again with a change. */
+  readonly expiresAt?: number
 }
 
 export interface RecordRow extends Versioned {

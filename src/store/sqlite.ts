@@ -1,9 +1,7 @@
 /** The embedded store: one SQLite file through node:sqlite. Its calls block, so a serving process keeps it on a worker thread. */
-import { closeSync, mkdirSync, openSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { DatabaseSync, type SQLInputValue, type SQLOutputValue } from 'node:sqlite'
-import { GatewayError } from '../core/errors.ts'
+import type { DatabaseSync, SQLInputValue, SQLOutputValue } from 'node:sqlite'
 import { limits } from '../core/limits.ts'
+import { guard, openFile, transaction } from './sqlite-file.ts'
 import type { Mark, Store, UsageDelta, UsageGroup, UsageQuestion, UsageRow } from './store.ts'
 
 /** Step n takes a file from version n to n + 1 (`user_version`). Steps are only ever added at the end. */
@@ -45,82 +43,6 @@ const columns = {
   day: [`strftime('%Y-%m-%d', hour / 1000, 'unixepoch') AS day`],
   hour: ['hour'],
 } as const satisfies Record<UsageGroup, readonly string[]>
-
-/** Primary result codes (sqlite.org/rescode.html) that an operator can do something about. */
-const reasons = new Map<number, string>([
-  [5, 'The database is locked by another process.'],
-  [6, 'The database is locked by another process.'],
-  [8, 'The database is read-only.'],
-  [10, 'The database’s disk reports errors.'],
-  [11, 'The database file is damaged.'],
-  [13, 'The database’s disk is full.'],
-  [14, 'The database file cannot be opened.'],
-  [26, 'The database file is not a database.'],
-])
-
-const unavailable = (cause: unknown): GatewayError => {
-  const errcode = cause instanceof Error && 'errcode' in cause ? Number(cause.errcode) & 0xff : 0
-  const words = reasons.get(errcode)
-  return new GatewayError('store_unavailable', words === undefined ? { cause } : { words, cause })
-}
-
-/** Runs one piece of database work; whatever it throws leaves as `store_unavailable`. */
-const guard = <T>(work: () => T): T => {
-  try {
-    return work()
-  } catch (error) {
-    throw error instanceof GatewayError ? error : unavailable(error)
-  }
-}
-
-/** All of `work` or nothing of it. `IMMEDIATE` takes the write lock first, so that what is read stays true until the commit. */
-const transaction = <T>(database: DatabaseSync, work: () => T): T => {
-  database.exec('BEGIN IMMEDIATE')
-  try {
-    const result = work()
-    database.exec('COMMIT')
-    return result
-  } catch (error) {
-    if (database.isTransaction) database.exec('ROLLBACK')
-    throw error
-  }
-}
-
-const version = (database: DatabaseSync): number =>
-  Number(database.prepare('PRAGMA user_version').get()?.['user_version'])
-
-const migrate = (database: DatabaseSync): void => {
-  if (version(database) === migrations.length) return
-  transaction(database, () => {
-    const found = version(database)
-    if (found > migrations.length)
-      throw new GatewayError('store_unavailable', {
-        words: 'The database was made by a newer version of this program.',
-      })
-    for (const step of migrations.slice(found)) database.exec(step)
-    database.exec(`PRAGMA user_version = ${migrations.length}`)
-  })
-}
-
-/** SQLite gives its `-wal` and `-shm` files the mode of the database, which therefore must exist first. */
-const openFile = (path: string): DatabaseSync => {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  closeSync(openSync(path, 'a', 0o600))
-  const database = new DatabaseSync(path, {
-    timeout: limits.storeBusyMs,
-    allowExtension: false,
-    enableDoubleQuotedStringLiterals: false,
-  })
-  try {
-    // FULL: a commit survives a power cut in WAL mode, which NORMAL does not promise (sqlite.org/pragma.html)
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF')
-    migrate(database)
-    return database
-  } catch (error) {
-    database.close()
-    throw error
-  }
-}
 
 const values = (row: UsageDelta): SQLInputValue[] => [
   row.hour,
@@ -198,4 +120,5 @@ const storeOn = (database: DatabaseSync): Store => {
  * Opens, or makes, the database file (mode 0600). Throws `store_unavailable` with the reason in its words when the file
  * is damaged, read-only, locked, of a newer version or not to be opened.
  */
-export const openSqliteStore = (path: string): Store => guard(() => storeOn(openFile(path)))
+export const openSqliteStore = (path: string): Store =>
+  guard(() => storeOn(openFile(path, migrations, limits.storeBusyMs)))

@@ -27,6 +27,14 @@ export interface ImportOptions {
   readonly documentUrl?: string
   /** Values for server variables; the description's defaults otherwise. */
   readonly serverVariables?: ReadonlyMap<string, string>
+  /** Enumerated server variables that callers choose, as arguments. */
+  readonly serverArguments?: readonly string[]
+  /** OpenAPI Overlay documents, applied in order before anything else. */
+  readonly overlays?: readonly { readonly name: string; readonly bytes: Uint8Array }[]
+  /** Media types to send where an operation takes several: by operation id or `METHOD /path`, `''` for all others. */
+  readonly contentTypes?: ReadonlyMap<string, string>
+  /** Characters that a tool’s description may have. */
+  readonly descriptionChars?: number
   /** Where the target's credential goes, so that no argument can take its place. */
   readonly credentialPlace?: { readonly in: 'header' | 'query' | 'cookie'; readonly name: string }
 }
@@ -36,6 +44,8 @@ export interface ImportResult {
   readonly format: string
   /** Absolute URL of the first server, when the description or the configuration has one. */
   readonly server?: string
+  /** Origins besides the server’s that callers may choose by server arguments. */
+  readonly origins: readonly string[]
   readonly operations: readonly Operation[]
   readonly issues: readonly Issue[]
 }

@@ -13,11 +13,12 @@ export const openapi: TargetAdapter = {
 
   async load(bytes, options) {
     const issues: Issue[] = []
-    const document = await readDocument(bytes, issues)
-    const { server, operations } = readOperations(document, options, issues)
+    const document = await readDocument(bytes, issues, options.overlays ?? [])
+    const { server, origins, operations } = readOperations(document, options, issues)
     return {
       format: document.dialect === '2.0' ? 'swagger-2.0' : `openapi-${document.dialect}`,
       ...(server === undefined ? {} : { server: `${server.origin}${server.basePath}` }),
+      origins,
       operations,
       issues,
     }

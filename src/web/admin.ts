@@ -24,6 +24,8 @@ interface Registrar {
   ): Promise<void>
   /** Rejects with `not_found` or `conflict`. */
   remove(name: string): Promise<void>
+  /** Takes what is held of a pinned target into force. Rejects with `not_found` or `conflict`. */
+  approve(name: string, version: string | undefined): Promise<void>
 }
 
 export interface AdminRoom {
@@ -54,6 +56,11 @@ export function adminRoutes(room: AdminRoom): Hono<{ Bindings: HttpBindings }> {
     await room.registrar.remove(c.req.param('name'))
     room.log.info({ target: c.req.param('name') }, 'target removed')
     return c.body(null, 204)
+  })
+  app.post('/api/targets/:name/approval', async (c) => {
+    await room.registrar.approve(c.req.param('name'), c.req.query('version'))
+    room.log.info({ target: c.req.param('name') }, 'target approved')
+    return c.json(shown(find(room.current(), c.req.param('name'))))
   })
   app.get('/api/tools', (c) => c.json(tools(room.current(), c.req.query('target'))))
   app.get('/api/usage', async (c) => {

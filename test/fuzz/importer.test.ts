@@ -8,7 +8,7 @@ import type { Json, Operation, OutboundRequest, Target } from '../../src/core/mo
 import { openapi } from '../../src/targets/openapi.ts'
 import { mutations } from './mutations.ts'
 import { seedDocuments } from './seeds.ts'
-import { readBack, type Wire, wires } from './wire.ts'
+import { anyJson, anyText } from './values.ts'
 
 const seed = Number(process.env['FUZZ_SEED'] ?? 20_260_824)
 const runs = (usual: number): fc.Parameters<unknown> => ({
@@ -113,53 +113,6 @@ describe('any description', () => {
     )
   })
 })
-
-const nasty = fc.constantFrom(
-  '',
-  '.',
-  '..',
-  '%2e',
-  '%2e%2e',
-  '..%2f',
-  '../../admin',
-  '..\\',
-  '/',
-  '//evil.test',
-  '\\evil',
-  '?a=1',
-  '#x',
-  ';x',
-  '@evil.test',
-  'http://evil.test/',
-  '\0',
-  '%00',
-  '\r\nX: 1',
-  '\ud800',
-  '\udc00x',
-  'é',
-  '中',
-  '🐶',
-  ' ',
-  '\t',
-  '%',
-  '%zz',
-  '[',
-  ']',
-  '&',
-  '=',
-  '__proto__',
-  'constructor',
-)
-const anyText = fc.oneof(nasty, fc.string({ unit: 'binary' }), fc.string())
-const anyJson: fc.Arbitrary<Json> = fc.letrec<{ value: Json }>((tie) => ({
-  value: fc.oneof(
-    { maxDepth: 3, depthSize: 'small' },
-    anyText,
-    fc.constantFrom<Json>(null, true, false, 0, -0, 1e300, 1.5),
-    fc.array(tie('value'), { maxLength: 4 }),
-    fc.dictionary(anyText, tie('value'), { maxKeys: 4, noNullPrototype: true }),
-  ),
-})).value
 
 const path = '/x/{plain}/{left}.{right}/y{a}{b}/{matrix}/{label}/{json}'
 const styled: readonly (readonly [string, object])[] = [
@@ -291,42 +244,4 @@ describe('any arguments', () => {
       runs(300),
     )
   })
-})
-
-describe('a request reads back to its arguments', () => {
-  const operations = new Map<Wire, Operation>()
-  beforeAll(async () => {
-    for (const wire of wires) {
-      const parameter = {
-        name: 'p',
-        in: wire.in,
-        required: wire.in === 'path',
-        style: wire.style,
-        explode: wire.explode,
-        schema: {},
-      }
-      const one = {
-        openapi: '3.1.1',
-        info: { title: 't', version: '1' },
-        paths: { [wire.in === 'path' ? '/x/{p}/y' : '/x']: { get: { parameters: [parameter] } } },
-      }
-      const [operation] = await operationsOf(Buffer.from(JSON.stringify(one)))
-      if (operation !== undefined) operations.set(wire, operation)
-    }
-  })
-
-  test.each(wires.map((wire) => [`${wire.in}, ${wire.style}, explode ${wire.explode}, ${wire.shape}`, wire] as const))(
-    '%s',
-    (_, wire) => {
-      const operation = operations.get(wire)
-      if (operation === undefined) throw new Error('the document gave no operation')
-      fc.assert(
-        fc.property(wire.values, (value) => {
-          const request = openapi.prepare(operation, { p: value }, target)
-          expect(readBack(wire, request)).toEqual(value)
-        }),
-        runs(60),
-      )
-    },
-  )
 })

@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { checkArguments } from '../../src/catalogue/validate.ts'
 import { toDefinition } from '../../src/catalogue/tool.ts'
 import type { Json, Operation, OutboundRequest, Target } from '../../src/core/model.ts'
+import type { ImportOptions } from '../../src/targets/adapter.ts'
 import { openapi } from '../../src/targets/openapi.ts'
 
 const update = process.env['UPDATE_GOLDEN'] === '1'
@@ -27,6 +28,20 @@ const specOf = (folder: string): Uint8Array =>
   readFileSync(
     ['spec.yaml', 'spec.json'].map((name) => join(here, folder, name)).find((path) => existsSync(path)) ?? '',
   )
+
+/** `overlay.yaml` is applied to the description; `options.json` is what the configuration says of the target. */
+function optionsOf(folder: string): ImportOptions {
+  const overlay = join(here, folder, 'overlay.yaml')
+  const chosen = join(here, folder, 'options.json')
+  const { serverVariables = {}, serverArguments = [] } = (
+    existsSync(chosen) ? JSON.parse(readFileSync(chosen, 'utf8')) : {}
+  ) as { serverVariables?: { [name: string]: string }; serverArguments?: string[] }
+  return {
+    serverVariables: new Map(Object.entries(serverVariables)),
+    serverArguments,
+    ...(existsSync(overlay) ? { overlays: [{ name: 'overlay.yaml', bytes: readFileSync(overlay) }] } : {}),
+  }
+}
 
 const goldenOf = (folder: string, name: string): unknown =>
   JSON.parse(readFileSync(join(here, folder, name), 'utf8')) as unknown
@@ -67,7 +82,7 @@ function shown({ method, url, headers, body }: OutboundRequest): unknown {
 }
 
 describe.each(folders)('%s', (folder) => {
-  const load = (): ReturnType<typeof openapi.load> => openapi.load(specOf(folder), {})
+  const load = (): ReturnType<typeof openapi.load> => openapi.load(specOf(folder), optionsOf(folder))
   const defined = (
     operations: readonly Operation[],
   ): { name: string; operation: string; [member: string]: unknown }[] =>
@@ -86,11 +101,12 @@ describe.each(folders)('%s', (folder) => {
       const operation = operations.find((one) => toDefinition(folder, one).name === call.tool)
       if (operation === undefined) throw new Error(`there is no tool ${call.tool}`)
       const definition = Buffer.from(JSON.stringify(toDefinition(folder, operation)))
-      expect(checkArguments({ name: call.tool, target, operation, definition }, { ...call.arguments })).toEqual([])
+      const checked = checkArguments({ name: call.tool, target, operation, definition }, { ...call.arguments })
+      expect(checked.faults, call.tool).toEqual([])
       return {
         tool: call.tool,
         arguments: call.arguments,
-        request: shown(openapi.prepare(operation, call.arguments, target)),
+        request: shown(openapi.prepare(operation, checked.args as Call['arguments'], target)),
       }
     })
     expect(new Set(calls.map(({ tool }) => tool)).size).toBeGreaterThan(1)

@@ -7,12 +7,15 @@ import { limits } from '../../core/limits.ts'
 import type { Content, InboundResponse, Json, OperationRef, Outcome } from '../../core/model.ts'
 import { statusLine } from '../../egress/status.ts'
 import type { OutputCheck } from '../adapter.ts'
+import { boundedContent, charsIn } from './cut.ts'
+import { problemLines } from './problem.ts'
 import { readResult, resultType } from './result.ts'
+import { selectFrom } from './select.ts'
 import { essence, isJsonType } from './tree.ts'
 
 export function interpretAnswer(operation: OperationRef, response: InboundResponse, output?: OutputCheck): Outcome {
   const { status } = response
-  if (status >= 300) return { isError: true, status, content: [{ type: 'text', text: refusal(response) }] }
+  if (status >= 300) return { isError: true, status, content: refusal(operation, response) }
   const type = essence(response.headers.get('content-type') ?? '')
   if (type === resultType && speaksMcp(operation)) {
     const result = readResult(response)
@@ -26,8 +29,15 @@ export function interpretAnswer(operation: OperationRef, response: InboundRespon
     return { isError: false, status, content: [{ type: 'text', text: words }], ...empty }
   }
   if (text === undefined) return { isError: false, status, content: [binary(operation, response, type)], ...empty }
-  const content: Content[] = [{ type: 'text', text: bounded(text, response.cut) }]
-  if (output === undefined || response.cut) return { isError: false, status, content, ...empty }
+  const json = isJsonType(type)
+  const chosen = json && !response.cut ? selected(operation, text) : undefined
+  const content = bounded(operation, chosen ?? text, response.cut, json)
+  if (operation.response?.select !== undefined && chosen === undefined)
+    return { isError: false, status, content, meta: { 'toolgate/select': 'This answer could not be selected from.' } }
+  // Structured content that is longer than the operator wants is as good as none.
+  const { maxBytes } = operation.response ?? {}
+  const tooLong = maxBytes !== undefined && charsIn(text, maxBytes) < text.length
+  if (output === undefined || response.cut || tooLong) return { isError: false, status, content, ...empty }
   const structured = conforming(text, output)
   if (structured.flag === undefined) return { isError: false, status, content, structured: structured.text }
   return { isError: false, status, content, structured: structured.text, meta: { 'toolgate/output': structured.flag } }
@@ -36,8 +46,8 @@ export function interpretAnswer(operation: OperationRef, response: InboundRespon
 /** A target's own result, held against the output schema and the bound for texts like any other answer. */
 function owing(result: Outcome, output: OutputCheck | undefined): Outcome {
   if (result.ask !== undefined) return result
-  const content = result.content.map((block) =>
-    block.type === 'text' ? { ...block, text: bounded(block.text, false) } : block,
+  const content = result.content.flatMap((block) =>
+    block.type === 'text' ? boundedContent(block.text, false, limits.resultTextChars, false) : [block],
   )
   if (output === undefined || result.isError) return { ...result, content }
   return { ...result, content, structured: conforming(result.structured ?? '{}', output).text }
@@ -47,7 +57,26 @@ function owing(result: Outcome, output: OutputCheck | undefined): Outcome {
 const speaksMcp = ({ binding }: OperationRef): boolean =>
   typeof binding === 'object' && binding !== null && !Array.isArray(binding) && binding['speaksMcp'] === true
 
-function refusal(response: InboundResponse): string {
+/** The part of the answer that the operator wants passed on, as JSON text; nothing where all of it is. */
+function selected(operation: OperationRef, text: string): string | undefined {
+  const select = operation.response?.select
+  if (select === undefined || nestsDeeper(text, limits.answerDepth)) return undefined
+  try {
+    const found = selectFrom(JSON.parse(text) as Json, select)
+    return found === undefined ? undefined : JSON.stringify(found)
+  } catch {
+    return undefined
+  }
+}
+
+function bounded(operation: OperationRef, text: string, cut: boolean, isJson: boolean): Content[] {
+  const bytes = operation.response?.maxBytes
+  const chars = bytes === undefined ? limits.resultTextChars : charsIn(text, bytes)
+  return boundedContent(text, cut, chars, isJson)
+}
+
+/** The status, what the body says in short where it is JSON that names a fault, and the body. */
+function refusal(operation: OperationRef, response: InboundResponse): Content[] {
   const { status } = response
   const head =
     status < 400
@@ -55,8 +84,13 @@ function refusal(response: InboundResponse): string {
       : `The target answered ${statusLine(status)}.`
   const retry = response.headers.get('retry-after')
   const wait = retry !== undefined && /^[\w ,:+-]{1,64}$/.test(retry) ? ` Retry after: ${retry}.` : ''
-  const text = asText(response, essence(response.headers.get('content-type') ?? ''))
-  return text === undefined || text === '' ? `${head}${wait}` : `${head}${wait}\n\n${bounded(text, response.cut)}`
+  const type = essence(response.headers.get('content-type') ?? '')
+  const text = asText(response, type)
+  if (text === undefined || text === '') return [{ type: 'text', text: `${head}${wait}` }]
+  const short = isJsonType(type) && !response.cut ? problemLines(text) : ''
+  const [body, ...notes] = bounded(operation, text, response.cut, false)
+  const words = [`${head}${wait}`, short, body?.type === 'text' ? body.text : ''].filter((part) => part !== '')
+  return [{ type: 'text', text: words.join('\n\n') }, ...notes]
 }
 
 /** The body as text, if it is any: by its media type, or by its bytes where none is named. */
@@ -81,13 +115,6 @@ function binary(operation: OperationRef, { body }: InboundResponse, type: string
   if (type.startsWith('audio/')) return { type: 'audio', data, mimeType: type }
   const uri = `toolgate:answer/${encodeURIComponent(operation.id)}`
   return { type: 'resource', resource: { uri, mimeType: type === '' ? 'application/octet-stream' : type, blob: data } }
-}
-
-/** Cut at the bound for results, and said so: what follows is not the whole. */
-function bounded(text: string, cut: boolean): string {
-  if (text.length <= limits.resultTextChars && !cut) return text
-  const head = text.slice(0, limits.resultTextChars).toWellFormed()
-  return `${head}\n\n[The answer is longer and was cut here after ${head.length} characters.]`
 }
 
 /** The structured part, verbatim where it conforms: its JSON text keeps digits that a JavaScript number would lose. */

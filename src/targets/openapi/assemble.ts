@@ -5,6 +5,7 @@
 import { Circles } from './circles.ts'
 import { type Definitions, nameIn } from './schema.ts'
 import type { Schema } from './keywords.ts'
+import { shareSubtrees } from './share.ts'
 import { eachSubschema, mapSubschemas } from './subschemas.ts'
 
 /** A definition this short costs less where it stands than as a reference. */
@@ -19,18 +20,21 @@ interface Facts {
 /** Made once a document and direction; remembers what each definition refers to. */
 export class Assembler {
   readonly #definitions: Definitions
+  readonly #shares: boolean
   readonly #facts = new Map<string, Facts>()
   readonly #circles = new Circles((name) => [...this.#factsOf(name).uses.keys()])
 
-  constructor(definitions: Definitions) {
+  /** `shares`: whether what stands twice without a reference becomes a definition, too; it costs as much as the rest. */
+  constructor(definitions: Definitions, shares: boolean) {
     this.#definitions = definitions
+    this.#shares = shares
   }
 
   /** A self-contained copy of `root`. */
   assemble(root: Schema): Schema {
     const counts = new Map<string, number>()
     const reach = this.#reach(usesOf(root), counts)
-    if (reach.size === 0) return root
+    if (reach.size === 0) return this.#shares ? shareSubtrees(root) : root
     for (const name of reach) this.#circles.visit(name)
     const spelled = (name: string): boolean =>
       !this.#circles.has(name) && (counts.get(name) === 1 || this.#isShort(name))
@@ -49,9 +53,10 @@ export class Assembler {
       return { $ref, ...rest }
     }
     const out = rewrite(root)
-    if (kept.size === 0) return out
     const names = [...kept.keys()].sort()
-    return { ...out, $defs: Object.fromEntries(names.map((name) => [name, kept.get(name)])) }
+    const whole =
+      names.length === 0 ? out : { ...out, $defs: Object.fromEntries(names.map((name) => [name, kept.get(name)])) }
+    return this.#shares ? shareSubtrees(whole) : whole
   }
 
   #reach(from: ReadonlyMap<string, number>, counts: Map<string, number>): Set<string> {

@@ -61,6 +61,15 @@ export interface Binding {
   readonly speaksMcp?: true
   /** Where the description sends this operation, when that is not the target’s own server. */
   readonly server?: { readonly origin: string; readonly basePath: string }
+  /** Where callers choose the server: which arguments tell it, and what each combination of their values leads to. */
+  readonly servers?: {
+    readonly arguments: readonly { readonly argument: string; readonly preset: string }[]
+    readonly choices: readonly {
+      readonly values: readonly string[]
+      readonly origin: string
+      readonly basePath: string
+    }[]
+  }
   /** Shown key → key on the wire, and the schema that tells where it applies. */
   readonly renames?: {
     readonly keys: { readonly [shown: string]: string }

@@ -20,6 +20,8 @@ export interface BodyContext {
   readonly refs: References
   readonly schemas: Schemas
   readonly warn: Warn
+  /** The media type that the configuration asks for, where there are several. */
+  readonly contentType: string | undefined
 }
 
 /** A file of a form: its bytes in base64 (RFC 4648 §4) with what its part says of them, or the bytes alone. */
@@ -44,7 +46,7 @@ export function requestBody(operation: Node, pointer: string, context: BodyConte
     return { schema: {}, required: false, binding: { kind: 'json', contentType: 'application/json' } }
   }
   const content = nodeAt(found.node, 'content') ?? {}
-  const type = chooseType(Object.keys(content))
+  const type = chooseType(Object.keys(content), context, at(place, 'content'))
   if (type === undefined) return undefined
   const media = nodeAt(content, type) ?? {}
   const schema =
@@ -72,7 +74,7 @@ export function swaggerBody(
   const parameter = raw.find(({ in: where }) => where === 'body')
   if (parameter === undefined) return undefined
   const schema = parameter.node['schema'] ?? {}
-  const type = chooseType(consumes) ?? 'application/json'
+  const type = chooseType(consumes, context, parameter.pointer) ?? 'application/json'
   const body = build(type, schema, {}, at(parameter.pointer, 'schema'), context)
   const described = prose(parameter.node['description'], limits.propertyDescriptionChars)
   return {
@@ -109,9 +111,18 @@ function swaggerForm(raw: readonly RawParameter[], consumes: readonly string[], 
   return { schema, required: required.length > 0, binding: { ...binding, fields: merged } }
 }
 
-/** JSON first, since it says most; otherwise the description's own first choice. */
-function chooseType(types: readonly string[]): string | undefined {
+/** What the configuration asks for; JSON first otherwise, since it says most; then the description's own first choice. */
+function chooseType(types: readonly string[], { contentType, warn }: BodyContext, pointer: string): string | undefined {
+  const asked = contentType === undefined ? undefined : essence(contentType)
+  const found = types.find((type) => essence(type) === asked)
+  if (asked !== undefined && found === undefined && types.length > 0)
+    warn(
+      'content_type',
+      pointer,
+      `The body is not described as ${asked}; ${types.map(essence).join(', ')} can be chosen.`,
+    )
   return (
+    found ??
     types.find((type) => essence(type) === 'application/json') ??
     types.find((type) => isJsonType(essence(type))) ??
     types.find((type) => kindOf(essence(type)) !== 'binary') ??

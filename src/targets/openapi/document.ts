@@ -6,6 +6,7 @@ import type { OpenAPI } from 'openapi-types'
 import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Issue } from '../adapter.ts'
+import { applyOverlay } from './overlay.ts'
 import { isNode, type Node, nodeAt } from './tree.ts'
 
 export type Dialect = '2.0' | '3.0' | '3.1' | '3.2'
@@ -19,16 +20,30 @@ const refuse = (words: string, cause?: unknown): GatewayError => new GatewayErro
 
 const yamlSchema = CORE_SCHEMA.withTags(mergeTag)
 
-/** Reads a description. Throws `bad_description` or `over_limit` with the reason; lesser faults go to `issues`. */
-export async function readDocument(bytes: Uint8Array, issues: Issue[]): Promise<Document> {
+/**
+ * Reads a description and applies overlays to it. Throws `bad_description` or `over_limit` with the reason; lesser
+ * faults go to `issues`.
+ */
+export async function readDocument(
+  bytes: Uint8Array,
+  issues: Issue[],
+  overlays: readonly { readonly name: string; readonly bytes: Uint8Array }[] = [],
+): Promise<Document> {
+  let root = readTree(bytes, issues)
+  for (const overlay of overlays) root = applyOverlay(root, readTree(overlay.bytes, issues), issues)
+  const dialect = dialectOf(root)
+  await checkHeader(root, dialect, issues)
+  return { root, dialect }
+}
+
+/** A bounded tree of YAML or JSON. */
+function readTree(bytes: Uint8Array, issues: Issue[]): Node {
   if (bytes.byteLength > limits.documentBytes)
     throw new GatewayError('over_limit', { words: `The description is larger than ${limits.documentBytes} bytes.` })
   const root = parse(decode(bytes), issues)
   if (!isNode(root)) throw refuse('The description is not an object.')
   checkSize(root)
-  const dialect = dialectOf(root)
-  await checkHeader(root, dialect, issues)
-  return { root, dialect }
+  return root
 }
 
 /** RFC 8259 §8.1 asks for UTF-8; a byte order mark of UTF-8 or UTF-16 is honoured, anything else is refused. */

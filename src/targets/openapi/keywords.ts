@@ -174,3 +174,11 @@ export function prose(value: unknown, chars: number): string | undefined {
   const cleaned = bound(clean(value), chars)
   return cleaned === '' ? undefined : cleaned
 }
+
+/** An example that fits the type and costs less than the words that it saves: a short text or number. */
+export function shortExample(source: { readonly [key: string]: unknown }, types: readonly string[]): unknown {
+  const listed = source['examples']
+  const value = coerce(source['example'] ?? (Array.isArray(listed) ? listed[0] : undefined), types)
+  const isShort = typeof value === 'number' || (typeof value === 'string' && value !== '' && value.length <= 32)
+  return isShort && !/[\p{Cc}]/u.test(String(value)) ? value : undefined
+}

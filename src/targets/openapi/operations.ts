@@ -1,24 +1,24 @@
 /** Document → operations. What cannot be imported is skipped alone, with an issue that names it and the reason. */
 import { GatewayError } from '../../core/errors.ts'
-import { shortHash } from '../../core/hash.ts'
 import { limits } from '../../core/limits.ts'
 import type { Effect, Json, Operation } from '../../core/model.ts'
 import type { ImportOptions, Issue } from '../adapter.ts'
 import { Assembler } from './assemble.ts'
 import { type Binding, bodyArgument } from './binding.ts'
 import { type Body, requestBody, swaggerBody } from './body.ts'
+import { describe, tagsOf, titleOf } from './describe.ts'
 import type { Document } from './document.ts'
 import { Keys } from './keys.ts'
 import type { Schema } from './keywords.ts'
+import { uniqueIds } from './naming.ts'
 import { rawParameters, type Argument, type RawParameter, toArguments } from './parameters.ts'
 import { template } from './path.ts'
 import { References } from './refs.ts'
 import { acceptOf, answersWith, outputSchema } from './responses.ts'
 import { resultType } from './result.ts'
 import { Schemas, type Warn } from './schema.ts'
-import { documentServer, firstServer, type Server } from './servers.ts'
-import { at, isNode, listAt, type Node, nodeAt, textAt } from './tree.ts'
-import { bound, clean } from './words.ts'
+import { documentServer, firstServer, type Server, type ServerChoice, serverChoice } from './servers.ts'
+import { at, isNode, listAt, type Node, nodeAt } from './tree.ts'
 
 const methods = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace'] as const
 
@@ -33,12 +33,15 @@ interface Place {
 
 export interface Operations {
   readonly server: Server | undefined
+  /** Of the servers that callers choose, those besides `server`. */
+  readonly origins: readonly string[]
   readonly operations: readonly Operation[]
 }
 
 export function readOperations(document: Document, options: ImportOptions, issues: Issue[]): Operations {
   const reader = new Reader(document, options, issues)
-  return { server: reader.server, operations: reader.read() }
+  const operations = reader.read()
+  return { server: reader.server, origins: reader.origins, operations }
 }
 
 class Reader {
@@ -51,6 +54,7 @@ class Reader {
   readonly #schemas: Schemas
   readonly #input: Assembler
   readonly #output: Assembler
+  readonly #origins = new Set<string>()
 
   constructor(document: Document, options: ImportOptions, issues: Issue[]) {
     this.#document = document
@@ -59,9 +63,13 @@ class Reader {
     this.#refs = new References(document.root)
     this.#keys = new Keys(document.root)
     this.#schemas = new Schemas(this.#refs, document.dialect, this.#keys)
-    this.#input = new Assembler(this.#schemas.definitions('input'))
-    this.#output = new Assembler(this.#schemas.definitions('output'))
+    this.#input = new Assembler(this.#schemas.definitions('input'), true)
+    this.#output = new Assembler(this.#schemas.definitions('output'), false)
     this.server = documentServer(document.root, document.dialect, options)
+  }
+
+  get origins(): readonly string[] {
+    return [...this.#origins].filter((origin) => origin !== this.server?.origin)
   }
 
   read(): Operation[] {
@@ -142,7 +150,7 @@ class Reader {
       ],
       warn,
     )
-    const body = this.#body(operation, pointer, raw, warn)
+    const body = this.#body(place, id, label, raw, warn)
     const path = template(place.path, raw, warn, pointer)
     const context = {
       dialect: this.#document.dialect,
@@ -152,24 +160,39 @@ class Reader {
       warn,
     }
     const args = toArguments(path.parameters, body !== undefined, context)
-    const input = this.#input.assemble(inputSchema(args, body))
+    const choice = this.#choice(place, args)
+    const input = this.#input.assemble(inputSchema(args, body, choice))
     const output = outputSchema(operation, this.#document, this.#refs, this.#schemas, this.#output, pointer, warn)
     const title = titleOf(operation)
     return {
       id,
       label,
       ...(title === undefined ? {} : { title }),
-      description: describe(operation, label),
+      description: describe(operation, this.#refs, label, this.#options.descriptionChars ?? limits.descriptionChars),
+      ...tagsOf(operation),
       input,
       ...(output === undefined ? {} : { output }),
       effect: effectOf(method),
       idempotent: /^(?:GET|HEAD|OPTIONS|TRACE|QUERY|PUT|DELETE)$/.test(method),
-      binding: this.#binding(place, path.parts, args, body, input) as unknown as Json,
+      binding: this.#binding(place, path.parts, args, body, choice, input) as unknown as Json,
     }
   }
 
-  #body(operation: Node, pointer: string, raw: readonly RawParameter[], warn: Warn): Body | undefined {
-    const context = { dialect: this.#document.dialect, refs: this.#refs, schemas: this.#schemas, warn }
+  /** The target's choice binds operations that have it; an operation's own choice is one that it must have. */
+  #contentType(id: string, label: string): string | undefined {
+    const { contentTypes } = this.#options
+    return contentTypes?.get(id) ?? contentTypes?.get(label) ?? contentTypes?.get('')
+  }
+
+  #body(place: Place, id: string, label: string, raw: readonly RawParameter[], warn: Warn): Body | undefined {
+    const { operation, pointer } = place
+    const context = {
+      dialect: this.#document.dialect,
+      refs: this.#refs,
+      schemas: this.#schemas,
+      warn,
+      contentType: this.#contentType(id, label),
+    }
     if (this.#document.dialect !== '2.0') return requestBody(operation, pointer, context)
     const own = listAt(operation, 'consumes')
     const consumes = (own.length > 0 ? own : listAt(this.#document.root, 'consumes')).filter(
@@ -178,11 +201,24 @@ class Reader {
     return swaggerBody(raw, consumes, context)
   }
 
+  /** The server that callers choose by arguments, named apart from parameters of the same name. */
+  #choice({ operation, item }: Place, args: readonly Argument[]): ServerChoice | undefined {
+    if (this.#options.server !== undefined || (this.#options.serverArguments ?? []).length === 0) return undefined
+    const owners = [operation, item, this.#document.root].find(
+      (owner) => firstServer(owner, this.#options) !== undefined,
+    )
+    const taken = new Set(args.map(({ binding }) => binding.argument))
+    const choice = owners === undefined ? undefined : serverChoice(owners, this.#options, this.#keys, taken)
+    for (const { origin } of choice?.binding.choices ?? []) this.#origins.add(origin)
+    return choice
+  }
+
   #binding(
     place: Place,
     parts: readonly string[],
     args: readonly Argument[],
     body: Body | undefined,
+    choice: ServerChoice | undefined,
     input: Schema,
   ): Binding {
     const own = firstServer(place.operation, this.#options) ?? firstServer(place.item, this.#options)
@@ -200,6 +236,7 @@ class Reader {
       accept: acceptOf(place.operation, this.#document, this.#refs),
       ...(answersWith(place.operation, this.#refs, resultType) ? { speaksMcp: true as const } : {}),
       ...(server === undefined ? {} : { server }),
+      ...(choice === undefined ? {} : { servers: choice.binding }),
       ...(renames === undefined ? {} : { renames: { keys: renames, schema: input } }),
     }
   }
@@ -208,7 +245,7 @@ class Reader {
 const sameServer = (a: Server, b: Server | undefined): boolean => a.origin === b?.origin && a.basePath === b.basePath
 
 /** The flat arguments: an object without combinators at its root, closed, so that a misspelt name is noticed. */
-function inputSchema(args: readonly Argument[], body: Body | undefined): Schema {
+function inputSchema(args: readonly Argument[], body: Body | undefined, choice: ServerChoice | undefined): Schema {
   const properties: Schema = {}
   const required: string[] = []
   for (const argument of args) {
@@ -219,53 +256,11 @@ function inputSchema(args: readonly Argument[], body: Body | undefined): Schema 
     properties[bodyArgument] = body.schema
     if (body.required) required.push(bodyArgument)
   }
+  for (const [name, schema] of choice?.schemas ?? []) properties[name] = schema
   return { type: 'object', properties, ...(required.length > 0 ? { required } : {}), additionalProperties: false }
 }
 
 function effectOf(method: string): Effect {
   if (/^(?:GET|HEAD|OPTIONS|TRACE|QUERY)$/.test(method)) return 'read'
   return method === 'DELETE' ? 'delete' : 'write'
-}
-
-function titleOf(operation: Node): string | undefined {
-  const title = bound(clean(textAt(operation, 'summary') ?? ''), limits.titleChars)
-  return title === '' ? undefined : title
-}
-
-/** Summary, then description, unless one says what the other does; the method and path where both are silent. */
-function describe(operation: Node, label: string): string {
-  const summary = clean(textAt(operation, 'summary') ?? '')
-  const description = clean(textAt(operation, 'description') ?? '')
-  const both = description.startsWith(summary) || summary === '' ? description : `${summary}\n\n${description}`.trim()
-  const words = operation['deprecated'] === true ? `Deprecated. ${both}`.trim() : both
-  return bound(words === '' ? label : words, limits.descriptionChars)
-}
-
-/** One id an operation, whatever the order: `operationId`, or method and path; ids used twice are told apart by a hash. */
-function uniqueIds(places: readonly Place[], warn: (place: Place, message: string) => void): string[] {
-  const wishes = places.map((place) => {
-    const id = textAt(place.operation, 'operationId')?.trim()
-    return legalName(id === undefined || id === '' ? derivedId(place) : id)
-  })
-  const times = new Map<string, number>()
-  for (const wish of wishes) times.set(wish, (times.get(wish) ?? 0) + 1)
-  return wishes.map((wish, index) => {
-    const place = places[index]
-    if (place === undefined || times.get(wish) === 1) return wish
-    warn(place, `Several operations are called ${wish}; each is given a hash of its method and path.`)
-    return `${wish}_${shortHash(`${place.method} ${place.path}`)}`
-  })
-}
-
-const legalName = (name: string): string => name.replace(/[^A-Za-z0-9_-]/g, '_')
-
-/** `GET /pets/{id}` → `get_pets_by_id`. */
-function derivedId({ method, path }: Place): string {
-  const words = path.split(/[/{}]+/).filter((word) => word !== '')
-  const named = path
-    .split('/')
-    .filter((segment) => segment !== '')
-    .flatMap((segment) => segment.split(/(\{[^{}]*\})/).filter((part) => part !== ''))
-    .map((part) => (part.startsWith('{') ? `by_${part.slice(1, -1)}` : part))
-  return [method.toLowerCase(), ...(words.length === 0 ? ['root'] : named)].join('_').replace(/[^A-Za-z0-9]+/g, '_')
 }

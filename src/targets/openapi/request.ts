@@ -29,12 +29,23 @@ export function buildRequest(binding: Binding, given: Arguments, target: Target)
   }
   if (cookies.length > 0) headers.set('cookie', cookies.join('; '))
   for (const [name, value] of target.headers.set) headers.set(name, value)
-  const url = buildUrl(binding, pathValues, query, binding.server ?? target)
+  const url = buildUrl(binding, pathValues, query, chosenServer(binding, args) ?? binding.server ?? target)
   const value = binding.body !== undefined && Object.hasOwn(args, bodyArgument) ? args[bodyArgument] : undefined
   if (binding.body === undefined || value === undefined) return { method: binding.method, url, headers }
   const body = encodeBody(value, binding.body)
   headers.set('content-type', body.contentType)
   return { method: binding.method, url, headers, body: body.bytes }
+}
+
+/** The server that the arguments choose; one that is left out has its preset. */
+function chosenServer({ servers }: Binding, args: Arguments): { origin: string; basePath: string } | undefined {
+  if (servers === undefined) return undefined
+  const values = servers.arguments.map(({ argument, preset }) =>
+    Object.hasOwn(args, argument) ? args[argument] : preset,
+  )
+  const found = servers.choices.find((choice) => choice.values.every((value, index) => value === values[index]))
+  if (found === undefined) throw unbuildable('No server of the description is of these arguments.')
+  return found
 }
 
 interface Parts {

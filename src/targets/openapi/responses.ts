@@ -8,7 +8,7 @@ import type { Schemas, Warn } from './schema.ts'
 import { at, essence, isJsonType, isNode, listAt, type Node, nodeAt } from './tree.ts'
 
 /** Success responses, the plain 200 first. */
-function successes(operation: Node, refs: References): { status: string; node: Node; pointer: string }[] {
+export function successes(operation: Node, refs: References): { status: string; node: Node; pointer: string }[] {
   const responses = nodeAt(operation, 'responses')
   return Object.entries(responses ?? {})
     .filter(([status]) => /^2(?:\d\d|XX)$/i.test(status))

@@ -9,6 +9,7 @@ import { limits } from '../../core/limits.ts'
 import type { Dialect } from './document.ts'
 import type { Keys } from './keys.ts'
 import { coerce, enumeration, plainKeywords, type Schema, shortDefault, typesOf } from './keywords.ts'
+import { hintAt, tellBranches } from './hints.ts'
 import { isSchema, mergeAll, same } from './merge.ts'
 import { onlyProse, orNull, proseOf } from './prose.ts'
 import type { References } from './refs.ts'
@@ -127,6 +128,7 @@ export class Schemas {
     else if (types.length > 1) out['type'] = types
     Object.assign(out, proseOf(source))
     this.#values(source, types, nullable, out)
+    if (direction === 'input') hintAt(source, types, out)
     plainKeywords(source, out)
     if (source['pattern'] !== undefined && out['pattern'] === undefined)
       this.#warn(
@@ -229,6 +231,7 @@ export class Schemas {
           this.convert(branch, direction, at(pointer, keyword, index), depth + 1),
         )
     }
+    if (direction === 'input') tellBranches(source, out)
     const single = this.#dialect === '3.1' || this.#dialect === '3.2' ? modernApplicators : ['not']
     for (const keyword of single) {
       if (isNode(source[keyword]))

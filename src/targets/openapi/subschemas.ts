@@ -17,16 +17,20 @@ const single = new Set([
 const lists = new Set(['allOf', 'anyOf', 'oneOf', 'prefixItems'])
 const maps = new Set(['properties', 'patternProperties', 'dependentSchemas'])
 
-/** The schema with each sub-schema replaced by what `change` makes of it; data such as `enum` and `default` is left alone. */
-export function mapSubschemas(schema: Schema, change: (part: Schema) => Schema): Schema {
+/**
+ * The schema with each sub-schema replaced by what `change` makes of it, which is told the member's name where it has
+ * one; data such as `enum` and `default` is left alone, and `$defs` is.
+ */
+export function mapSubschemas(schema: Schema, change: (part: Schema, name?: string) => Schema): Schema {
   const out: Schema = {}
-  const changed = (value: unknown): unknown => (isSchema(value) ? change(value) : value)
+  const changed = (value: unknown, name?: string): unknown => (isSchema(value) ? change(value, name) : value)
   for (const [keyword, value] of Object.entries(schema)) {
     if (single.has(keyword)) out[keyword] = changed(value)
-    else if (lists.has(keyword) && Array.isArray(value)) out[keyword] = value.map(changed)
+    else if (lists.has(keyword) && Array.isArray(value)) out[keyword] = value.map((part) => changed(part))
     else if (maps.has(keyword) && isSchema(value)) {
       const map: Schema = {}
-      for (const [name, part] of Object.entries(value)) map[name] = changed(part)
+      for (const [name, part] of Object.entries(value))
+        map[name] = changed(part, keyword === 'properties' ? name : undefined)
       out[keyword] = map
     } else out[keyword] = value
   }

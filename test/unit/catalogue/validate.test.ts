@@ -26,7 +26,7 @@ const toolOf = (inputSchema: object, outputSchema?: object): Tool => ({
   ),
 })
 
-const check = (inputSchema: object, args: Json): readonly string[] => checkArguments(toolOf(inputSchema), args)
+const check = (inputSchema: object, args: Json): readonly string[] => checkArguments(toolOf(inputSchema), args).faults
 const secret = 's3cret-value'
 
 describe('faults', () => {
@@ -98,7 +98,7 @@ describe('faults', () => {
   test('are the same the second time, and another tool’s are its own', () => {
     const tool = toolOf(schema)
     expect(checkArguments(tool, {})).toEqual(checkArguments(tool, {}))
-    expect(checkArguments(toolOf({ type: 'object' }), {})).toEqual([])
+    expect(checkArguments(toolOf({ type: 'object' }), {}).faults).toEqual([])
   })
 
   test('of members of the prototype are found (F12, J13)', () => {
@@ -156,10 +156,10 @@ describe('what schemas may say', () => {
 
   test('more tools than are remembered still work, old ones again', () => {
     const first = toolOf({ type: 'object', required: ['a'] })
-    expect(checkArguments(first, {})).toHaveLength(1)
+    expect(checkArguments(first, {}).faults).toHaveLength(1)
     for (let index = 0; index <= limits.compiledSchemas; index++)
       expect(check({ type: 'object', required: [`a${index}`] }, {})).toHaveLength(1)
-    expect(checkArguments(first, {})).toEqual(['arguments/a: is required'])
+    expect(checkArguments(first, {}).faults).toEqual(['arguments/a: is required'])
   })
 })
 
@@ -268,5 +268,62 @@ describe('answers', () => {
       ),
     ).toEqual({ value: { a: 1 }, whole: false })
     expect('x' in {}).toBe(false)
+  })
+})
+
+describe('JSON that a model put into a string', () => {
+  const object = { type: 'object', properties: { a: { type: 'integer' } }, required: ['a'] }
+  const schema = (member: object): object => ({
+    type: 'object',
+    properties: { x: member },
+    additionalProperties: false,
+  })
+  test.each<[what: string, schema: object, given: Json, taken: Json, places: readonly string[]]>([
+    ['an object', schema(object), { x: '{"a":1}' }, { x: { a: 1 } }, ['/x']],
+    ['a list', schema({ type: 'array', items: { type: 'string' } }), { x: '["a"]' }, { x: ['a'] }, ['/x']],
+    ['a number', schema({ type: 'number' }), { x: '1.5' }, { x: 1.5 }, ['/x']],
+    ['an integer', schema({ type: 'integer' }), { x: '7' }, { x: 7 }, ['/x']],
+    ['a truth value', schema({ type: 'boolean' }), { x: 'true' }, { x: true }, ['/x']],
+    ['null', schema({ type: ['integer', 'null'] }), { x: 'null' }, { x: null }, ['/x']],
+    ['all arguments at once', schema(object), '{"x":{"a":1}}', { x: { a: 1 } }, ['']],
+    [
+      'an item',
+      schema({ type: 'array', items: object }),
+      { x: [{ a: 1 }, '{"a":2}'] },
+      { x: [{ a: 1 }, { a: 2 }] },
+      ['/x/1'],
+    ],
+    ['a string in a string’s object', schema(object), { x: '{"a":"1"}' }, { x: { a: 1 } }, ['/x', '/x/a']],
+    [
+      'a key with a slash',
+      { type: 'object', properties: { 'a/b': { type: 'integer' } } },
+      { 'a/b': '1' },
+      { 'a/b': 1 },
+      ['/a~1b'],
+    ],
+  ])('is taken for what it says: %s', (_what, inputSchema, given, taken, places) => {
+    expect(checkArguments(toolOf(inputSchema), given)).toEqual({ faults: [], args: taken, healed: places })
+  })
+
+  test.each<[what: string, schema: object, given: Json]>([
+    ['a string where a string is wanted', schema({ type: 'string' }), { x: '{"a":1}' }],
+    ['a string where a string may be', schema({ type: ['string', 'integer'] }), { x: '7' }],
+  ])('is left alone: %s', (_what, inputSchema, given) => {
+    expect(checkArguments(toolOf(inputSchema), given)).toEqual({ faults: [], args: given, healed: [] })
+  })
+
+  test.each<[what: string, schema: object, given: Json]>([
+    ['the other way round', schema({ type: 'string' }), { x: 7 }],
+    ['an object where a string is wanted', schema({ type: 'string' }), { x: { a: 1 } }],
+    ['what is no JSON', schema(object), { x: '{a:1}' }],
+    ['a number that would lose digits', schema({ type: 'integer' }), { x: '12345678901234567890' }],
+    ['a number with words', schema({ type: 'integer' }), { x: '7 pieces' }],
+    ['a fraction for an integer', schema({ type: 'integer' }), { x: '1.5' }],
+    ['an object that does not fit either', schema(object), { x: '{"b":1}' }],
+    ['a deep nest', schema({ type: 'array' }), { x: '['.repeat(1_000) + ']'.repeat(1_000) }],
+  ])('is not made of %s', (_what, inputSchema, given) => {
+    const checked = checkArguments(toolOf(inputSchema), given)
+    expect(checked.faults.length).toBeGreaterThan(0)
+    expect(checked.args).toBe(given)
   })
 })

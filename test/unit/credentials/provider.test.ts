@@ -26,6 +26,13 @@ const request = (url = 'https://api.example.com/x?a=1', headers = new Map<string
 const key = (place: 'header' | 'query' | 'cookie', name: string, prefix?: string): CredentialProvider =>
   apiKey({ in: place, name, value: new Secret(value), ...(prefix === undefined ? {} : { prefix }) })
 
+/** What a request is signed with, of a kind that signs at once. */
+function secretsOf(provider: CredentialProvider): readonly Secret[] {
+  const signed = sign(request(), provider, who, target)
+  if (signed instanceof Promise) throw new TypeError('this kind makes its caller wait')
+  return signed.secrets
+}
+
 describe('a credential', () => {
   it.each([
     ['in a header', key('header', 'X-Key'), { headers: [['x-key', value]] }],
@@ -42,13 +49,18 @@ describe('a credential', () => {
       { headers: [['authorization', 'Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==']] },
     ],
   ])('%s is put there', async (_, provider, expected) => {
-    const signed = await sign(request(), provider, who, target)
+    const { request: signed } = await sign(request(), provider, who, target)
     if ('url' in expected) expect(signed.url).toBe(expected.url)
     if ('headers' in expected) expect([...signed.headers]).toEqual(expected.headers)
   })
 
   it('joins the cookies that are there', async () => {
-    const signed = await sign(request(undefined, new Map([['cookie', 'a=1']])), key('cookie', 'sid'), who, target)
+    const { request: signed } = await sign(
+      request(undefined, new Map([['cookie', 'a=1']])),
+      key('cookie', 'sid'),
+      who,
+      target,
+    )
     expect(signed.headers.get('cookie')).toBe('a=1; sid=k%2B%2F%3D1%20%C3%A4')
   })
 
@@ -74,9 +86,10 @@ describe('a credential', () => {
     'https://api.example.com@evil.example/',
     'http://api.example.com/',
   ])('stays here when the request goes to %s', async (url) => {
-    const signed = await sign(request(url), key('header', 'X-Key'), who, target)
+    const { request: signed, secrets } = await sign(request(url), key('header', 'X-Key'), who, target)
     expect(signed.headers.has('x-key')).toBe(false)
     expect(signed.url).toBe(url)
+    expect(secrets).toEqual([])
   })
 
   it.each([
@@ -94,13 +107,54 @@ describe('a credential', () => {
       structured: `[${text}]`,
       meta: { text },
     }
-    const clean = JSON.stringify(scrubOutcome(outcome, key('header', 'k')))
+    const clean = JSON.stringify(scrubOutcome(outcome, secretsOf(key('header', 'k'))))
     expect(clean.match(/\[secret\]/g)).toHaveLength(3)
   })
 
   it('is taken out of bytes', () => {
     const response = { status: 200, headers: new Map<string, string>(), body: Buffer.from(`\0${value}\0`), cut: false }
-    expect(scrubBytes(response, key('header', 'k')).body.toString()).toBe('\0[secret]\0')
+    expect(scrubBytes(response, secretsOf(key('header', 'k'))).body.toString()).toBe('\0[secret]\0')
+  })
+})
+
+describe('HTTP Basic', () => {
+  const account = basic({ username: new Secret('sk_live_1'), password: new Secret('open sesame') })
+
+  it.each([
+    ['user name', 'sk_live_1'],
+    ['password', 'open sesame'],
+    ['pair', Buffer.from('sk_live_1:open sesame').toString('base64')],
+  ])('masks its %s', (_, text) => {
+    const outcome = { isError: false, content: [{ type: 'text' as const, text: `<${text}>` }] }
+    expect(scrubOutcome(outcome, secretsOf(account)).content).toEqual([{ type: 'text', text: '<[secret]>' }])
+  })
+
+  it('has no password to look for when that is empty', () => {
+    const outcome = { isError: false, content: [{ type: 'text' as const, text: 'a b' }] }
+    const secrets = secretsOf(basic({ username: new Secret('sk_live_1'), password: new Secret('') }))
+    expect(scrubOutcome(outcome, secrets).content).toEqual(outcome.content)
+    const response = { status: 200, headers: new Map<string, string>(), body: Buffer.from('a b'), cut: false }
+    expect(scrubBytes(response, secrets).body.toString()).toBe('a b')
+  })
+})
+
+describe('a secret of less than four characters', () => {
+  it.each([
+    ['alone', 'me', '[secret]'],
+    ['in quotes', '"me"', '"[secret]"'],
+    ['between signs', 'a-me.b', 'a-[secret].b'],
+    ['inside a word', 'name, meter, home', 'name, meter, home'],
+    ['beside a digit or an accent', 'me2 méme', 'me2 méme'],
+  ])('is masked only where it stands alone: %s', (_, text, expected) => {
+    const secrets = [new Secret('me')]
+    const outcome = { isError: false, content: [{ type: 'text' as const, text }] }
+    expect(scrubOutcome(outcome, secrets).content).toEqual([{ type: 'text', text: expected }])
+  })
+
+  it('is treated so in bytes, too', () => {
+    const body = Buffer.from('name \0me\0')
+    const response = { status: 200, headers: new Map<string, string>(), body, cut: false }
+    expect(scrubBytes(response, [new Secret('me')]).body.toString()).toBe('name \0[secret]\0')
   })
 })
 

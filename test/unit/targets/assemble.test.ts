@@ -13,6 +13,7 @@ const long = (title: string): Schema => ({
 const assembler = (definitions: { readonly [name: string]: Schema }): Assembler =>
   new Assembler(
     new Map(Object.entries(definitions).map(([name, schema]) => [name, { schema, done: true }])) satisfies Definitions,
+    false,
   )
 
 describe('definitions', () => {

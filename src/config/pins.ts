@@ -1,0 +1,91 @@
+/**
+ * What the operator approved of a pinned target: its tools and where they go, whole. A description that comes to anything
+ * else is held until it is approved; what was approved last goes on serving, over restarts too.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import type { ToolSet } from '../catalogue/tools.ts'
+import { GatewayError } from '../core/errors.ts'
+import { versionOf } from '../core/hash.ts'
+import { removeFile, replaceFile } from '../store/files.ts'
+
+/** What is approved as one. */
+export interface Pinned {
+  readonly server: string | undefined
+  readonly origins: readonly string[]
+  readonly tools: ToolSet
+}
+
+export interface Held {
+  /** What serves: the new one when there is nothing to hold. */
+  readonly serving: Pinned
+  /** Names what `approve` would take, when something is held. */
+  readonly version: string | undefined
+  /** For the operator. */
+  readonly words: string
+}
+
+const file = z.strictObject({
+  server: z.string().optional(),
+  origins: z.array(z.string()),
+  entries: z.array(z.looseObject({ name: z.string(), from: z.int(), to: z.int() })),
+  definitions: z.string(),
+})
+
+const pathOf = (dataDir: string, target: string): string => join(dataDir, 'pins', `${target}.json`)
+
+const textOf = ({ server, origins, tools }: Pinned): string =>
+  JSON.stringify({
+    ...(server === undefined ? {} : { server }),
+    origins,
+    entries: tools.entries,
+    definitions: Buffer.from(tools.bytes).toString('utf8'),
+  })
+
+/** Changes with every approval; empty while nothing is pinned. */
+export function pinVersion(dataDir: string, target: string): string {
+  const path = pathOf(dataDir, target)
+  return existsSync(path) ? versionOf([readFileSync(path)]) : ''
+}
+
+/** Takes the first for approved. Throws `bad_config` when the file of what was approved is damaged. */
+export async function holdBack(dataDir: string, target: string, now: Pinned): Promise<Held> {
+  const path = pathOf(dataDir, target)
+  const text = textOf(now)
+  if (!existsSync(path)) await replaceFile(path, text)
+  const approved = readFileSync(path, 'utf8')
+  if (approved === text) return { serving: now, version: undefined, words: '' }
+  const version = versionOf([Buffer.from(text)])
+  return { serving: parse(approved, path), version, words: held(parse(approved, path), now, target, version) }
+}
+
+function parse(text: string, path: string): Pinned {
+  try {
+    const { server, origins, entries, definitions } = file.parse(JSON.parse(text))
+    return { server, origins, tools: { entries: entries as never, bytes: Buffer.from(definitions) } }
+  } catch (cause) {
+    throw new GatewayError('bad_config', { words: `${path} is damaged. Approve the target again.`, cause })
+  }
+}
+
+function held(before: Pinned, now: Pinned, target: string, version: string): string {
+  const old = byName(before.tools)
+  const fresh = byName(now.tools)
+  const added = [...fresh.keys()].filter((name) => !old.has(name)).length
+  const removed = [...old.keys()].filter((name) => !fresh.has(name)).length
+  const changed = [...fresh].filter(([name, text]) => old.has(name) && old.get(name) !== text).length
+  const moved = before.server === now.server ? '' : ' Its server changed, too.'
+  return `The description changed and is held: ${added} tools added, ${removed} removed, ${changed} changed.${moved} What was approved goes on serving. Look at it with \`toolgate check --against\`, then \`toolgate approve ${target} --version ${version}\`.`
+}
+
+const byName = ({ entries, bytes }: ToolSet): Map<string, string> =>
+  new Map(
+    entries.map(({ name, operation, from, to }) => [
+      name,
+      `${JSON.stringify(operation)}${Buffer.from(bytes.subarray(from, to)).toString('utf8')}`,
+    ]),
+  )
+
+/** Forgets what was approved: what the description comes to next is taken. */
+export const unpin = (dataDir: string, target: string): Promise<void> => removeFile(pathOf(dataDir, target))

@@ -1,0 +1,73 @@
+/** Issue code → how an author mends the description. Every code that an import reports has its line here. */
+const hints: ReadonlyMap<string, string> = new Map([
+  // the document
+  [
+    'bad_description',
+    'Mend what the message names and check again; `npx @redocly/cli lint FILE` shows the structure in full.',
+  ],
+  ['over_limit', 'Make it smaller, or split it into several descriptions, each of them a target.'],
+  [
+    'invalid_document',
+    'Give the document the members that its version requires: `info` with `title` and `version`, `paths`.',
+  ],
+  ['yaml_indentation', 'Indent this line deeper than the key that it belongs to.'],
+  // overlays and overrides
+  [
+    'overlay_no_match',
+    'Correct the action’s `target` (JSONPath, RFC 9535), or remove the action; other actions are not affected.',
+  ],
+  ['overlay_no_change', 'Give the action an `update` or `remove: true`, or take it out of the overlay.'],
+  ['overlay_extends', 'Check that this overlay belongs to this description; correct its `extends` or remove it.'],
+  [
+    'override_no_match',
+    'Name the operation by its `operationId` or as `METHOD /path`, and arguments as the tool shows them.',
+  ],
+  // paths and operations
+  ['invalid_path', 'Begin the path with `/`; something that is no path belongs under a key that begins with `x-`.'],
+  [
+    'fragment',
+    'Take `#…` out of the path. To tell variants of one path apart, describe them as one operation whose body is a `oneOf`.',
+  ],
+  ['operation_id', 'Give each of these operations an `operationId` of its own; its tool is then called after it.'],
+  // references
+  [
+    'dangling_ref',
+    'Add what the `$ref` names under `components` (`definitions` in Swagger 2.0), or correct its spelling.',
+  ],
+  [
+    'external_ref',
+    'Bundle the description into one file first, for example with `npx @redocly/cli bundle FILE -o OUT`.',
+  ],
+  ['ring_ref', 'One of the references in this circle has to be a schema of its own instead of a `$ref`.'],
+  // parameters
+  [
+    'invalid_parameter',
+    'Give the parameter a `name` and an `in` (path, query, header, cookie), or correct its `$ref`.',
+  ],
+  ['undeclared_parameter', 'Declare it under `parameters`, with `in: path`, `required: true` and a `schema`.'],
+  [
+    'unused_parameter',
+    'Put `{name}` into the path, or remove the parameter; if the API takes it elsewhere, correct its `in`.',
+  ],
+  [
+    'reserved_header',
+    'Remove the parameter. A fixed header is set with `headers.set`, one of the caller’s is let through with `headers.forwardRequest`, a credential is a `credential`.',
+  ],
+  [
+    'credential_parameter',
+    'Nothing needs mending. Describe it as a security scheme instead of a parameter, and this is silent.',
+  ],
+  // bodies, schemas, answers
+  ['invalid_body', 'Correct the `$ref` of the request body, or describe the body here.'],
+  [
+    'content_type',
+    'Choose one of the media types named here as `contentType`, or describe the body in the one that is asked for.',
+  ],
+  ['pattern_dropped', 'Write the `pattern` as ECMA-262 has it: no `(?i)`, no `\\A`, no possessive quantifiers.'],
+  [
+    'output_too_large',
+    'Describe the answer with fewer levels, or leave it: the answer itself comes through, only its schema is not shown.',
+  ],
+])
+
+export const hintFor = (code: string): string | undefined => hints.get(code)
