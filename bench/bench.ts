@@ -278,8 +278,8 @@ async function startUp(): Promise<void> {
 }
 
 /** One description in a process of its own: time inside, and the peak that the kernel saw. */
-async function importOf(file: string): Promise<void> {
-  const script = join(import.meta.dirname, 'import.ts')
+async function importOf(file: string, name = 'import.ts'): Promise<void> {
+  const script = join(import.meta.dirname, name)
   const child = spawn(process.execPath, [script, file], { stdio: ['ignore', 'pipe', 'inherit'] })
   let out = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
@@ -302,6 +302,9 @@ try {
     process.stdout.write(
       `Import of a large description: skipped, ${big} is not there (BENCH_DESCRIPTION names another)\n`,
     )
+  const many = process.env['BENCH_DESCRIPTIONS'] ?? join(import.meta.dirname, '../.corpus/open/specs')
+  if (existsSync(many)) await importOf(many, 'corpus.ts')
+  else process.stdout.write(`Import of many descriptions: skipped, BENCH_DESCRIPTIONS names no folder\n`)
   process.stdout.write('\n')
   await calls()
   await lists()

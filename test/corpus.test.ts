@@ -20,6 +20,13 @@ if (!present)
     `\nSKIPPED: the corpus test, since there is no ${relative(root, archive)}. Set TOOLGATE_CORPUS to run it.\n\n`,
   )
 
+/** Documents and operations that truly cannot be imported, each with the reason. */
+const exceptions = JSON.parse(readFileSync(join(import.meta.dirname, 'corpus-exceptions.json'), 'utf8')) as {
+  source: string
+  message: string
+  reason: string
+}[]
+
 interface Document {
   readonly source: string
   readonly ok: boolean
@@ -31,17 +38,19 @@ describe.skipIf(!present)('on the corpus', () => {
   let score: { readonly [figure: string]: string | number }
   let status: number | null
   const refused: string[] = []
+  /** What of ordinary documents was left out: `source` and what the import says. */
+  const left: { source: string; message: string }[] = []
+  const hostile = new Set<string>()
 
   beforeAll(async () => {
     mkdirSync(work, { recursive: true })
     await promisify(execFile)('tar', ['xzf', archive, '-C', work])
     for (const file of ['score.mjs', 'lib', 'package.json'])
       cpSync(join(corpus, file), join(work, file), { recursive: true })
-    const specs = readFileSync(join(work, 'open/MANIFEST.tsv'), 'utf8')
-      .trim()
-      .split('\n')
-      .slice(1)
-      .map((line) => line.split('\t')[0] ?? '')
+    const [head = '', ...lines] = readFileSync(join(work, 'open/MANIFEST.tsv'), 'utf8').trim().split('\n')
+    const kind = head.split('\t').indexOf('class')
+    const specs = lines.map((line) => line.split('\t')[0] ?? '')
+    for (const line of lines) if (line.split('\t')[kind] === 'hostile') hostile.add(line.split('\t')[0] ?? '')
     status = await checkAll(specs)
     await promisify(execFile)(process.execPath, ['score.mjs', 'rows.ndjson', 'open', '--json', 'score.json'], {
       cwd: work,
@@ -75,6 +84,8 @@ describe.skipIf(!present)('on the corpus', () => {
   function toRow({ source, ok, tools, issues }: Document): object {
     const error = issues.find(({ severity }) => severity === 'error')?.message ?? ''
     if (!ok) refused.push(`${source}: ${error}`)
+    if (!hostile.has(source))
+      for (const { severity, message } of issues) if (severity === 'error') left.push({ source, message })
     return {
       spec: source,
       tools: tools.map((tool) => ({ ...tool, op: tool.operation })),
@@ -84,13 +95,19 @@ describe.skipIf(!present)('on the corpus', () => {
     }
   }
 
-  it('imports at least 99 % of the documents', () => {
-    expect(Number(score['documents imported %']), refused.join('\n')).toBeGreaterThanOrEqual(99)
+  it('imports at least 99.5 % of the documents', () => {
+    expect(Number(score['documents imported %']), refused.join('\n')).toBeGreaterThanOrEqual(99.5)
     expect(status).toBe(refused.length === 0 ? 0 : 1)
   })
 
-  it('turns at least 99.5 % of the operations into tools', () => {
-    expect(Number(score['operations with a tool %'])).toBeGreaterThanOrEqual(99.5)
+  it('turns at least 99.9 % of the operations into tools', () => {
+    expect(Number(score['operations with a tool %'])).toBeGreaterThanOrEqual(99.9)
+  })
+
+  it('leaves out what the list of exceptions names, and nothing else', () => {
+    const known = exceptions.map(({ source, message }) => ({ source, message }))
+    expect(left.toSorted((a, b) => (a.source < b.source ? -1 : 1))).toEqual(known)
+    expect(exceptions.filter(({ reason }) => reason.length < 20)).toEqual([])
   })
 
   it.each([
@@ -106,9 +123,9 @@ describe.skipIf(!present)('on the corpus', () => {
     expect(Number(score[figure])).toBe(100)
   })
 
-  it('makes at least 99.5 % of the operations usable and 98 % faithful', () => {
+  it('makes at least 99.5 % of the operations usable and 99 % faithful', () => {
     expect(Number(score['USABLE operations % (of all)'])).toBeGreaterThanOrEqual(99.5)
-    expect(Number(score['FAITHFUL operations % (of all)'])).toBeGreaterThanOrEqual(98)
+    expect(Number(score['FAITHFUL operations % (of all)'])).toBeGreaterThanOrEqual(99)
   })
 
   it('handles every hostile document', () => {

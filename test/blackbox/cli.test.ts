@@ -205,7 +205,13 @@ describe('toolgate check', () => {
     expect(pets.tools[2]).toMatchObject({ name: 'pets___getPet', operation: 'GET /pets/{petId}' })
     expect(broken).toMatchObject({ source: 'broken.yaml', ok: false, operations: 0, tools: [] })
     expect(broken.issues).toEqual([
-      { severity: 'error', code: expect.any(String), pointer: expect.any(String), message: expect.any(String) },
+      {
+        severity: 'error',
+        code: expect.any(String),
+        pointer: expect.any(String),
+        message: expect.any(String),
+        line: expect.any(Number),
+      },
     ])
     expect(old).toMatchObject({ ok: true, operations: 2 })
     expect(old.format).toMatch(/2\.0/)
@@ -216,6 +222,7 @@ describe('toolgate check', () => {
       code: expect.any(String),
       pointer: expect.stringContaining('/paths/no~1slash'),
       message: expect.any(String),
+      line: expect.any(Number),
     })
   })
 })
@@ -244,7 +251,7 @@ describe('toolgate call', () => {
     [
       ['pets___getPet', '--args', '{"petId":"404"}'],
       1,
-      'The target answered 404 Not Found.\n\n{"message":"no such pet"}\n',
+      'The target answered 404 Not Found.\n\nno such pet\n\n{"message":"no such pet"}\n',
     ],
   ])('%j ends with %i', async (words, status, out) => {
     expect(await toolgate('call', ...words, ...client)).toEqual({ status, out, err: '' })

@@ -27,7 +27,7 @@ export interface Element {
 }
 
 /** RFC 3986 §6.2.2.1 and §6.2.2.2: upper-case triples, those of unreserved characters decoded. */
-export const normalise = (text: string): string =>
+const normalise = (text: string): string =>
   text.replace(/%[0-9a-f]{2}/gi, (triple) => {
     const char = String.fromCharCode(Number.parseInt(triple.slice(1), 16))
     return /[A-Za-z0-9\-._~]/.test(char) ? char : triple.toUpperCase()

@@ -9,6 +9,7 @@ export const identityVendors: readonly (readonly [string, Vendor])[] = [
     {
       title: 'Microsoft',
       docs: 'https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow',
+      // unconfirmed: its page was not at hand when this row was written
       authorization: 'https://login.microsoftonline.com/{tenantId}/oauth2/v2.0/authorize',
       token: 'https://login.microsoftonline.com/{tenantId}/oauth2/v2.0/token',
       clientAuthentication: 'client_secret_post',
@@ -22,6 +23,7 @@ export const identityVendors: readonly (readonly [string, Vendor])[] = [
     {
       title: 'Okta',
       docs: 'https://developer.okta.com/docs/reference/api/oidc/',
+      // unconfirmed: its page was not at hand when this row was written
       discovery: `https://{domain}/oauth2/{authorizationServer}/${openid}`,
       defaults: { authorizationServer: 'default' },
       clientAuthentication: 'client_secret_basic',
@@ -34,6 +36,7 @@ export const identityVendors: readonly (readonly [string, Vendor])[] = [
     {
       title: 'OneLogin',
       docs: 'https://developers.onelogin.com/openid-connect/api/provider-config',
+      // unconfirmed: Basic (POST is a setting of the application)
       discovery: `https://{subdomain}.onelogin.com/oidc/2/${openid}`,
       clientAuthentication: 'client_secret_basic',
       pkce: true,
@@ -69,6 +72,7 @@ export const identityVendors: readonly (readonly [string, Vendor])[] = [
     {
       title: 'FusionAuth',
       docs: 'https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/endpoints',
+      // unconfirmed: its page was not at hand when this row was written
       authorization: 'https://{domain}/oauth2/authorize',
       token: 'https://{domain}/oauth2/token',
       // its issuer is a setting of the tenant and need not be its address
@@ -82,6 +86,7 @@ export const identityVendors: readonly (readonly [string, Vendor])[] = [
     {
       title: 'Auth0',
       docs: 'https://auth0.com/docs/get-started/authentication-and-authorization-flow/authorization-code-flow-with-pkce',
+      // unconfirmed: its page was not at hand when this row was written
       discovery: `https://{domain}/${openid}`,
       clientAuthentication: 'client_secret_post',
       pkce: true,
@@ -93,6 +98,7 @@ export const identityVendors: readonly (readonly [string, Vendor])[] = [
     {
       title: 'Amazon Cognito',
       docs: 'https://docs.aws.amazon.com/cognito/latest/developerguide/federation-endpoints.html',
+      // unconfirmed: its page was not at hand when this row was written
       discovery: `https://cognito-idp.{region}.amazonaws.com/{userPoolId}/${openid}`,
       clientAuthentication: 'client_secret_basic',
       pkce: true,

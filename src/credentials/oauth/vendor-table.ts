@@ -1,6 +1,6 @@
 /**
- * Vendors, one row each, from their own pages (`docs`). What a page did not say, or could not be read, is marked
- * “unconfirmed” beside it; such a row errs on the side that works with less (no PKCE, no revocation).
+ * Vendors, one row each; `docs` is the vendor’s own page to hold it against. What could not be read there is marked
+ * “unconfirmed” and is common knowledge only. Whatever is in doubt is left out: no PKCE, no revocation.
  */
 import type { Vendor } from './vendor.ts'
 import { identityVendors } from './vendor-identity.ts'
@@ -14,6 +14,7 @@ export const vendorTable: ReadonlyMap<string, Vendor> = new Map<string, Vendor>(
     {
       title: 'Google',
       docs: 'https://developers.google.com/identity/protocols/oauth2/web-server',
+      // unconfirmed: its page was not at hand when this row was written
       discovery: `https://accounts.google.com/${openid}`,
       clientAuthentication: 'client_secret_post',
       pkce: true,
@@ -72,6 +73,7 @@ export const vendorTable: ReadonlyMap<string, Vendor> = new Map<string, Vendor>(
     {
       title: 'Atlassian',
       docs: 'https://developer.atlassian.com/cloud/jira/platform/oauth-2-3lo-apps/',
+      // unconfirmed: the JSON body, and the error of a refresh token that is over
       authorization: 'https://auth.atlassian.com/authorize',
       token: 'https://auth.atlassian.com/oauth/token',
       clientAuthentication: 'client_secret_post',
@@ -89,6 +91,7 @@ export const vendorTable: ReadonlyMap<string, Vendor> = new Map<string, Vendor>(
     {
       title: 'LinkedIn',
       docs: 'https://learn.microsoft.com/en-us/linkedin/shared/authentication/authorization-code-flow',
+      // unconfirmed: that token_type is missing
       authorization: 'https://www.linkedin.com/oauth/v2/authorization',
       token: 'https://www.linkedin.com/oauth/v2/accessToken',
       clientAuthentication: 'client_secret_post',
@@ -147,6 +150,7 @@ export const vendorTable: ReadonlyMap<string, Vendor> = new Map<string, Vendor>(
     {
       title: 'Reddit',
       docs: 'https://github.com/reddit-archive/reddit/wiki/OAuth2',
+      // unconfirmed: revocation
       authorization: 'https://www.reddit.com/api/v1/authorize',
       token: 'https://www.reddit.com/api/v1/access_token',
       revocation: 'https://www.reddit.com/api/v1/revoke_token',
@@ -173,6 +177,7 @@ export const vendorTable: ReadonlyMap<string, Vendor> = new Map<string, Vendor>(
     {
       title: 'Twitch',
       docs: 'https://dev.twitch.tv/docs/authentication/getting-tokens-oauth/',
+      // unconfirmed: that scopes are a list, and revocation
       authorization: 'https://id.twitch.tv/oauth2/authorize',
       token: 'https://id.twitch.tv/oauth2/token',
       revocation: 'https://id.twitch.tv/oauth2/revoke',
@@ -187,6 +192,7 @@ export const vendorTable: ReadonlyMap<string, Vendor> = new Map<string, Vendor>(
     {
       title: 'Spotify',
       docs: 'https://developer.spotify.com/documentation/web-api/tutorials/code-flow',
+      // unconfirmed: its page was not at hand when this row was written
       authorization: 'https://accounts.spotify.com/authorize',
       token: 'https://accounts.spotify.com/api/token',
       clientAuthentication: 'client_secret_basic',
@@ -198,6 +204,7 @@ export const vendorTable: ReadonlyMap<string, Vendor> = new Map<string, Vendor>(
     {
       title: 'Dropbox',
       docs: 'https://developers.dropbox.com/oauth-guide',
+      // unconfirmed: its page was not at hand when this row was written
       authorization: 'https://www.dropbox.com/oauth2/authorize',
       token: 'https://api.dropboxapi.com/oauth2/token',
       clientAuthentication: 'client_secret_basic',
@@ -224,6 +231,7 @@ export const vendorTable: ReadonlyMap<string, Vendor> = new Map<string, Vendor>(
     {
       title: 'HubSpot',
       docs: 'https://developers.hubspot.com/docs/api-reference/auth-oauth-v1/guide',
+      // unconfirmed: its page was not at hand when this row was written
       authorization: 'https://app.hubspot.com/oauth/authorize',
       token: 'https://api.hubapi.com/oauth/v1/token',
       clientAuthentication: 'client_secret_post',
@@ -263,6 +271,7 @@ export const vendorTable: ReadonlyMap<string, Vendor> = new Map<string, Vendor>(
     {
       title: 'GitLab',
       docs: 'https://docs.gitlab.com/api/oauth2/',
+      // unconfirmed: its page was not at hand when this row was written
       discovery: `https://{domain}/${openid}`,
       defaults: { domain: 'gitlab.com' },
       clientAuthentication: 'client_secret_post',
@@ -286,6 +295,7 @@ export const vendorTable: ReadonlyMap<string, Vendor> = new Map<string, Vendor>(
     {
       title: 'Box',
       docs: 'https://developer.box.com/guides/authentication/oauth2/oauth2-setup/',
+      // unconfirmed: its page was not at hand when this row was written
       authorization: 'https://account.box.com/api/oauth2/authorize',
       token: 'https://api.box.com/oauth2/token',
       revocation: 'https://api.box.com/oauth2/revoke',

@@ -82,7 +82,7 @@ function multipartBody(
 ): EncodedBody {
   const boundary = `toolgate-${randomUUID()}`
   const chunks: Buffer[] = []
-  for (const [name, value] of values) {
+  for (const [name, value] of values.flatMap(([name, value]) => styled(name, value, fieldOf(fields, name)))) {
     const field = fieldOf(fields, name)
     for (const item of Array.isArray(value) && !jsonField(field) ? value : [value]) {
       if (item !== null) chunks.push(Buffer.from(`--${boundary}\r\n`), ...part(name, item, field), Buffer.from('\r\n'))
@@ -90,6 +90,15 @@ function multipartBody(
   }
   chunks.push(Buffer.from(`--${boundary}--\r\n`))
   return { contentType: `${essence(contentType)}; boundary=${boundary}`, bytes: Buffer.concat(chunks) }
+}
+
+const plain = (text: string): string => text
+
+/** A list or object whose style says how it is written: parts of their own, or joined (OAS 3.1.1 §4.8.15.1.2). */
+function styled(name: string, value: Json, field: FieldBinding): Members {
+  if (field.style === undefined || typeof value !== 'object' || field.file === true || jsonField(field))
+    return [[name, value]]
+  return queryStyle(name, value, field.style, field.explode ?? field.style === 'form', plain, plain)
 }
 
 /** A text under an XML media type is XML already. */

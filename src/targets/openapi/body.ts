@@ -168,7 +168,8 @@ function build(
       ? { schema: converted, binding: { kind, contentType, xml: xmlBinding(schema, context.refs) } }
       : { schema: textSchema(schema, pointer, context), binding: { kind: 'text', contentType } }
   }
-  const fields = fieldBindings(encoding)
+  // OAS 3.0.4 §4.7.15.1: style says nothing of multipart there.
+  const fields = fieldBindings(encoding, kind === 'form' || context.dialect !== '3.0')
   const object = context.schemas.spelled(converted, 'input')
   const members = memberSchemas(schema, context, 0)
   withXml(members, fields, context)
@@ -201,13 +202,13 @@ function isBinary(schema: unknown, { refs }: BodyContext): boolean {
 }
 
 /** OAS 3.1.1 §4.8.15: `encoding` by property, style only where it is given. */
-function fieldBindings(encoding: Node): { [name: string]: FieldBinding } {
+function fieldBindings(encoding: Node, styles: boolean): { [name: string]: FieldBinding } {
   const fields: { [name: string]: FieldBinding } = {}
   for (const [name, entry] of Object.entries(encoding)) {
     if (!isNode(entry)) continue
     const contentType = textAt(entry, 'contentType')
     const styled =
-      entry['style'] !== undefined || entry['explode'] !== undefined || entry['allowReserved'] !== undefined
+      styles && (entry['style'] !== undefined || entry['explode'] !== undefined || entry['allowReserved'] !== undefined)
     fields[name] = {
       ...(contentType === undefined ? {} : { contentType }),
       ...(styled ? styleOf(entry, 'query', '3.1') : {}),

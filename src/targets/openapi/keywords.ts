@@ -165,7 +165,7 @@ const isOf = (value: unknown, type: string): boolean => {
 /** A default that fits the type and is short enough to be worth its tokens. */
 export function shortDefault(value: unknown, types: readonly string[]): unknown {
   const typed = coerce(value, types)
-  if (typed === undefined || typed === null) return undefined
+  if (typed === undefined || (typed === null && !types.includes('null'))) return undefined
   return JSON.stringify(typed).length <= 128 ? typed : undefined
 }
 

@@ -35,5 +35,8 @@ function derivedId({ method, path }: Named): string {
     .filter((segment) => segment !== '')
     .flatMap((segment) => segment.split(/(\{[^{}]*\})/).filter((part) => part !== ''))
     .map((part) => (part.startsWith('{') ? `by_${part.slice(1, -1)}` : part))
-  return [method.toLowerCase(), ...(words.length === 0 ? ['root'] : named)].join('_').replace(/[^A-Za-z0-9]+/g, '_')
+  const name = [method.toLowerCase(), ...(words.length === 0 ? ['root'] : named)]
+    .join('_')
+    .replace(/[^A-Za-z0-9]+/g, '_')
+  return name.endsWith('_') && name.indexOf('_') === name.length - 1 ? `${name}${shortHash(path)}` : name
 }

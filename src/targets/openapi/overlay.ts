@@ -49,27 +49,29 @@ const overLimit = (words: string): GatewayError => new GatewayError('over_limit'
 export function applyOverlay(root: Node, overlay: unknown, issues: Issue[], documentName?: string): Node {
   const actions = readActions(overlay, documentName, issues)
   weigh(root, 'The description')
-  let tree: unknown = root
+  let draft = new Draft(root)
   // What is put in is counted while it is put in: ever larger copies of copies must not come to be before they are found.
   let added = 0
   for (const action of actions) {
-    const places = select(action.target, tree, at(action.pointer, 'target'))
+    const places = select(action.target, draft.root, at(action.pointer, 'target'))
     if (places.length === 0) {
       issues.push(warning('overlay_no_match', action.pointer, 'The target of this action matches nothing.'))
       continue
     }
     if (action.change.kind === 'remove') {
-      tree = removed(tree, places, action.pointer)
+      remove(draft, places, action.pointer)
       continue
     }
-    const value = action.change.kind === 'copy' ? sourceOf(action.change.source, tree, action) : action.change.value
+    // What is copied stands in two places from now on, so nothing of it may be written to as if it were in one.
+    if (action.change.kind === 'copy') draft = new Draft(draft.root)
+    const value = action.change.kind === 'copy' ? sourceOf(action.change.source, draft, action) : action.change.value
     added += weigh(value, 'What the overlay puts in') * places.length
     if (added > limits.documentNodes) throw overLimit(`The overlay puts in more than ${limits.documentNodes} nodes.`)
-    tree = updated(tree, places, value, action)
+    update(draft, places, value, action)
   }
-  weigh(tree, 'The description with its overlay')
-  if (!isNode(tree)) throw wrong('/actions', 'they leave no object as the description.')
-  return tree
+  weigh(draft.root, 'The description with its overlay')
+  if (!isNode(draft.root)) throw wrong('/actions', 'they leave no object as the description.')
+  return draft.root
 }
 
 // Reading the overlay
@@ -183,8 +185,8 @@ function select(path: JSONPathQuery, tree: unknown, pointer: string): readonly P
   return [...places.values()]
 }
 
-function sourceOf(source: JSONPathQuery, tree: unknown, { pointer }: Action): unknown {
-  const [place, second] = select(source, tree, at(pointer, 'copy'))
+function sourceOf(source: JSONPathQuery, { root }: Draft, { pointer }: Action): unknown {
+  const [place, second] = select(source, root, at(pointer, 'copy'))
   if (place === undefined || second !== undefined)
     throw wrong(
       at(pointer, 'copy'),
@@ -198,7 +200,10 @@ function sourceOf(source: JSONPathQuery, tree: unknown, { pointer }: Action): un
 /** Marks an element of an array that is taken out once all of them are known, so that no index shifts before. */
 const gone = Symbol('gone')
 
-/** A tree in the making: what it was made of stays as it is. */
+/**
+ * A tree in the making: what it was made of stays as it is. A container is copied when it is first written to, and
+ * written to in place from then on, since nothing else refers to the copy.
+ */
 class Draft {
   #root: unknown
   readonly #own = new WeakSet<object>()
@@ -246,8 +251,7 @@ const put = (container: object, key: string | number, value: unknown): void => {
   Object.defineProperty(container, key, { value, enumerable: true, configurable: true, writable: true })
 }
 
-function removed(tree: unknown, places: readonly Place[], pointer: string): unknown {
-  const draft = new Draft(tree)
+function remove(draft: Draft, places: readonly Place[], pointer: string): void {
   const arrays = new Set<unknown[]>()
   for (const { location } of places) {
     const key = location.at(-1)
@@ -265,14 +269,12 @@ function removed(tree: unknown, places: readonly Place[], pointer: string): unkn
     array.length = 0
     for (const element of kept) array.push(element)
   }
-  return draft.root
 }
 
-function updated(tree: unknown, places: readonly Place[], value: unknown, { pointer, change }: Action): unknown {
+function update(draft: Draft, places: readonly Place[], value: unknown, { pointer, change }: Action): void {
   const kinds = new Set(places.map((place) => kindOf(place.value)))
   if (kinds.size > 1) throw wrong(at(pointer, 'target'), 'it selects objects, lists and single values together.')
   const from = at(pointer, change.kind)
-  const draft = new Draft(tree)
   for (const { location } of places) {
     const key = location.at(-1)
     if (key === undefined) {
@@ -282,7 +284,6 @@ function updated(tree: unknown, places: readonly Place[], value: unknown, { poin
     const container = draft.open(location.slice(0, -1))
     if (container !== undefined) put(container, key, atTarget(get(container, key), value, from))
   }
-  return draft.root
 }
 
 type Kind = 'an object' | 'a list' | 'a single value'

@@ -86,7 +86,7 @@ function pathText(parameter: ParameterBinding, value: Json): string {
     parameter.content === undefined
       ? pathStyle(parameter.name, value, parameter.style, parameter.explode, encode, encode)
       : encode(contentText(parameter.content, value))
-  if (text === '' || isUndefined(value))
+  if (text === '' || (parameter.content === undefined && isUndefined(value)))
     throw unbuildable(`The argument \`${parameter.argument}\` is part of the path and must not be empty.`)
   return text
 }
@@ -122,10 +122,11 @@ function headerText(parameter: ParameterBinding, value: Json): string {
 }
 
 function cookiePairs(parameter: ParameterBinding, value: Json): readonly (readonly [string, string])[] {
-  const encodeValue = parameter.style === 'cookie' ? encodeCookie : encode
+  // The style of that name takes a cookie as it is, its name too (OAS 3.2.0 §4.12.6).
+  const [encodeValue, encodeName] = parameter.style === 'cookie' ? [encodeCookie, encodeCookie] : [encode, encode]
   if (parameter.content !== undefined)
-    return [[encode(parameter.name), encodeValue(contentText(parameter.content, value))]]
-  return queryStyle(parameter.name, value, parameter.style, parameter.explode, encodeValue, encode)
+    return [[encodeName(parameter.name), encodeValue(contentText(parameter.content, value))]]
+  return queryStyle(parameter.name, value, parameter.style, parameter.explode, encodeValue, encodeName)
 }
 
 function missing(argument: string): never {

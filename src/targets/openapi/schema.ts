@@ -161,7 +161,7 @@ export class Schemas {
       const value = coerce(source['const'], types)
       if (value !== undefined) out['const'] = value
     }
-    const preset = shortDefault(source['default'], types)
+    const preset = shortDefault(source['default'], kinds)
     const listed = out['enum']
     if (preset !== undefined && (!Array.isArray(listed) || listed.some((value) => same(value, preset))))
       out['default'] = preset
@@ -226,8 +226,11 @@ export class Schemas {
   #applicators(source: Node, out: Schema, direction: Direction, pointer: string, depth: number): void {
     for (const keyword of ['oneOf', 'anyOf'] as const) {
       const branches = listAt(source, keyword).filter((branch) => isNode(branch) || typeof branch === 'boolean')
+      // With a discriminator a value says itself which branch it is of; that another one would fit as well is no fault.
+      const told = keyword === 'oneOf' && source['discriminator'] !== undefined && source['anyOf'] === undefined
+      const shown = told && direction === 'input' ? 'anyOf' : keyword
       if (branches.length > 0)
-        out[keyword] = branches.map((branch, index) =>
+        out[shown] = branches.map((branch, index) =>
           this.convert(branch, direction, at(pointer, keyword, index), depth + 1),
         )
     }

@@ -1,5 +1,7 @@
 /** Prose of a description, made fit for a model: no markup, no control or invisible characters, bounded at a sentence. */
 
+/** What a browser would run or apply is no prose. */
+const unread = /<(script|style)\b[^<>]{0,2000}>[^<]{0,20000}<\/\1>/gi
 const tags = /<\/?[a-zA-Z][^<>]{0,2000}>/g
 const comments = /<!--[^<>]{0,2000}-->/g
 /** Control characters but tab and line feed, a terminal's colour sequences whole. */
@@ -20,7 +22,7 @@ const entities = new Map([
 export const clean = (text: string): string => {
   if (text.length > 100_000) text = text.slice(0, 100_000)
   text = text.toWellFormed().replace(invisible, '')
-  if (text.includes('<')) text = text.replace(comments, '').replace(tags, '')
+  if (text.includes('<')) text = text.replace(comments, '').replace(unread, '').replace(tags, '')
   if (text.includes('&')) text = text.replace(/&(?:lt|gt|quot|#39|nbsp|amp);/g, (entity) => entities.get(entity) ?? '')
   return text
     .replace(control, '')

@@ -168,7 +168,8 @@ describe('single values', () => {
   test.each<[string, unknown, string[], unknown]>([
     ['short', 'a', ['string'], 'a'],
     ['of the wrong type', 'many', ['integer'], undefined],
-    ['null', null, ['null'], undefined],
+    ['null', null, ['null'], null],
+    ['null that the type forbids', null, ['string'], undefined],
     ['too long to be worth it', 'x'.repeat(200), ['string'], undefined],
     ['zero', 0, ['integer'], 0],
     ['false', false, ['boolean'], false],
