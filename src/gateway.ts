@@ -1,22 +1,23 @@
 /** Puts the parts together: the only file that knows every one of them. */
-import type { Server } from 'node:http'
-import type { Socket } from 'node:net'
 import { join } from 'node:path'
-import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
+import type { HttpBindings } from '@hono/node-server'
 import { Hono } from 'hono'
-import { authenticateNone } from './auth/authenticate.ts'
 import type { CallRoom } from './call/call.ts'
+import { createThrottle, type LimitRule } from './call/throttle.ts'
 import type { Snapshot } from './call/snapshot.ts'
 import { createImporter } from './config/importer.ts'
-import type { Settings } from './config/load.ts'
+import { inboundsOf, type Settings } from './config/load.ts'
 import { approveTarget, putTarget, removeTarget } from './config/registrar.ts'
 import { Reloader } from './config/reload.ts'
 import { SnapshotBuilder } from './config/snapshots.ts'
-import { type Clock, sleep } from './core/clock.ts'
+import type { Clock } from './core/clock.ts'
 import { GatewayError } from './core/errors.ts'
 import { limits } from './core/limits.ts'
 import type { Log } from './core/log.ts'
 import { createEgress } from './egress/fetch.ts'
+import { drain, listen } from './gateway/listen.ts'
+import { createInbound } from './gateway/inbound.ts'
+import { openState } from './gateway/state.ts'
 import { Asks } from './mcp/asks.ts'
 import type { McpContext } from './mcp/context.ts'
 import { mcpRoutes } from './mcp/endpoint.ts'
@@ -32,6 +33,7 @@ import { privateDir, randomKey, randomToken, secretFile } from './store/files.ts
 import { createMetrics } from './telemetry/metrics.ts'
 import { adminRoutes } from './web/admin.ts'
 import { healthRoutes } from './web/health.ts'
+import { metadataRoutes } from './web/metadata.ts'
 
 export interface Gateway {
   /** Where the two listeners are, for example `http://127.0.0.1:8080`. */
@@ -99,8 +101,18 @@ export async function startGateway({ settings, configFile, clock, log, version }
   const url = urlOf(settings.listen.host, listener.port)
   const adminUrl = urlOf(settings.admin.host, admin.port)
 
+  const publicUrl = (settings.publicUrl ?? url).replace(/\/+$/, '')
+  const state = await openState({ settings, clock, log, publicUrl })
   const importer = createImporter(clock)
   const openEgress = (allow: readonly string[]): ReturnType<typeof createEgress> => createEgress({ allow, clock })
+  let inbound = createInbound({
+    settings,
+    egress: openEgress(settings.egress.allow),
+    clock,
+    log,
+    publicUrl,
+    keys: state.keys,
+  })
   const ownEgress = openEgress([new URL(adminUrl).host])
   const reloader = new Reloader({
     settings,
@@ -120,11 +132,21 @@ export async function startGateway({ settings, configFile, clock, log, version }
         }),
         egress: ownEgress,
       },
+      providers: (now) => state.providers(now).all,
+      throttle: lastOf((rules: readonly LimitRule[]) => createThrottle(rules, clock)),
       listFacts: (name) => listFacts(name, version),
     }),
+    onSettings(now, egress) {
+      checkInbound(now)
+      inbound = createInbound({ settings: now, egress, clock, log, publicUrl, keys: state.keys })
+    },
     onSwap(now, before) {
       snapshot = now
-      const changed = now.views.filter((view) => now.catalogue(view)?.version !== before?.catalogue(view)?.version)
+      const changed = now.views.filter(
+        (view) =>
+          now.accessVersion !== before?.accessVersion ||
+          now.catalogue(view)?.version !== before.catalogue(view)?.version,
+      )
       if (before !== undefined && changed.length > 0) hub.changed(new Set(changed))
     },
   })
@@ -133,12 +155,9 @@ export async function startGateway({ settings, configFile, clock, log, version }
   const context: McpContext = {
     room: { meter, metrics, clock, load },
     current,
-    authenticate: authenticateNone,
+    authenticate: (exchange) => inbound.authenticate(exchange),
     guard: createGuard({
-      hosts: [
-        ...hostsOf(settings.listen.host, listener.port, settings.publicUrl ?? url),
-        ...settings.listen.allowedHosts,
-      ],
+      hosts: [...hostsOf(settings.listen.host, listener.port, publicUrl), ...settings.listen.allowedHosts],
       origins: settings.listen.allowedOrigins,
       loopbackOrigins: isLoopback(settings.listen.host),
     }),
@@ -157,6 +176,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
   const registrar = { settings: () => reloader.settings, importer, egress: () => reloader.egress }
   const publicApp = new Hono<{ Bindings: HttpBindings }>()
     .route('/', health)
+    .route('/', metadataRoutes({ describe: (path) => inbound.describe(path) }))
     .route('/', mcpRoutes(context))
     .notFound((c) => c.json({ error: 'There is nothing here.' }, 404))
   const adminApp = new Hono<{ Bindings: HttpBindings }>().route('/', health).route(
@@ -185,6 +205,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
             await reloader.reload(name)
           }),
       },
+      keys: state.keys,
       usage,
       metrics,
       log,
@@ -206,6 +227,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
       hub.close()
       await drain([listener, admin], load, clock)
       await reloader.close()
+      await state.close()
       await ownEgress.close()
       await meter.close()
       await usage.close()
@@ -214,8 +236,8 @@ export async function startGateway({ settings, configFile, clock, log, version }
 }
 
 /** Without a check of who calls, only this machine may. */
-function checkInbound({ inbound, listen }: Settings): void {
-  if (inbound.type === 'none' && !isLoopback(listen.host))
+function checkInbound(settings: Settings): void {
+  if (inboundsOf(settings).length === 0 && !isLoopback(settings.listen.host))
     throw new GatewayError('bad_config', {
       words:
         'The configuration is wrong:\n- inbound.type: `none` is only for a loopback listen.host, since anyone could call',
@@ -232,78 +254,17 @@ function oneByOne(): (act: () => Promise<void>) => Promise<void> {
   }
 }
 
+/** What was made last, made again only for another value. */
+function lastOf<V, T>(make: (value: V) => T): (value: V) => T {
+  let last: { readonly key: string; readonly made: T } | undefined
+  return (value) => {
+    const key = JSON.stringify(value)
+    if (last?.key !== key) last = { key, made: make(value) }
+    return last.made
+  }
+}
+
 const urlOf = (host: string, port: number): string => {
   const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}`
-}
-
-interface Listener {
-  readonly server: Server
-  readonly port: number
-  serve(app: Hono<{ Bindings: HttpBindings }>): void
-  /** Whether an answer, or part of one, has not been taken by its reader yet. */
-  isSending(): boolean
-}
-
-/** Listens before there is anything to serve, since the parts want to know the port; until then the answer is 503. */
-async function listen(host: string, port: number): Promise<Listener> {
-  let serving: Hono<{ Bindings: HttpBindings }> | undefined
-  const server = createAdaptorServer({
-    fetch(request, env) {
-      // Only the origin form of a request target is taken (RFC 9112 §3.2.1): the host comes from one place.
-      if (env.incoming.url?.startsWith('/') !== true) return new Response(null, { status: 400 })
-      return serving === undefined ? new Response(null, { status: 503 }) : serving.fetch(request, env)
-    },
-    overrideGlobalObjects: false,
-    serverOptions: {
-      maxHeaderSize: limits.requestHeaderBytes,
-      headersTimeout: limits.requestHeadersMs,
-      requestTimeout: limits.requestBodyMs,
-      keepAliveTimeout: limits.keepAliveMs,
-      connectionsCheckingInterval: 1_000,
-    },
-  }) as Server
-  server.maxConnections = limits.connectionsOpen
-  const sockets = new Set<Socket>()
-  server.on('connection', (socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-  })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) =>
-      reject(new GatewayError('bad_config', { words: `Nothing can listen on ${host}:${port}. Is it in use?`, cause })),
-    )
-    server.listen(port, host, resolve)
-  })
-  const address = server.address()
-  return {
-    server,
-    port: typeof address === 'object' && address !== null ? address.port : port,
-    serve(app) {
-      serving = app
-    },
-    isSending: () => [...sockets].some((socket) => socket.writableLength > 0),
-  }
-}
-
-/**
- * Waits until no call is under way and every answer has gone out to its end, at most `limits.drainMs`. Meanwhile the
- * listeners still answer: readiness with 503, new requests with a refusal.
- */
-async function drain(listeners: readonly Listener[], load: CallRoom['load'], clock: Clock): Promise<void> {
-  const until = clock.monotonic() + limits.drainMs
-  // An answer is on its way for a moment between the end of its call and its first byte: quiet twice is quiet.
-  for (let quiet = 0; quiet < 2 && clock.monotonic() < until; ) {
-    await sleep(clock, limits.drainStepMs)
-    quiet = load.inFlight === 0 && listeners.every((listener) => !listener.isSending()) ? quiet + 1 : 0
-  }
-  await Promise.all(
-    listeners.map(
-      ({ server }) =>
-        new Promise<void>((resolve) => {
-          server.close(() => resolve())
-          server.closeAllConnections()
-        }),
-    ),
-  )
 }

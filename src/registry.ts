@@ -1,9 +1,10 @@
 /** The two lists that a new kind of target or credential adds one line to. */
 import { apiKey } from './credentials/api-key.ts'
 import { basic } from './credentials/basic.ts'
+import { oauth2 } from './credentials/oauth2.ts'
 import type { TargetAdapter } from './targets/adapter.ts'
 import { openapi } from './targets/openapi.ts'
 
 export const adapters = { openapi } as const satisfies { readonly [kind: string]: TargetAdapter }
 
-export const credentialKinds = { apiKey, basic } as const
+export const credentialKinds = { apiKey, basic, oauth2 } as const

@@ -26,6 +26,7 @@ function routed(): string[] {
     token: new Secret('unused'),
     guard: createGuard({ hosts: [], origins: [], loopbackOrigins: false }),
     registrar: { put: unused, remove: unused, approve: unused },
+    keys: { create: unused, list: unused, revoke: unused },
     usage: { rollUp: unused, answer: unused },
     metrics: createMetrics({
       callsInFlight: () => 0,

@@ -52,8 +52,9 @@ export interface CallAnswer {
 }
 
 /**
- * Makes one call. Throws `unknown_tool`, `overloaded`, `not_recorded`, `cancelled` or `internal`; everything that the
- * target or the arguments are to blame for comes back as an outcome with `isError`.
+ * Makes one call. Throws `unknown_tool`, `overloaded`, `rate_limited`, `not_recorded`, `connection_required`,
+ * `cancelled` or `internal`; everything that the target or the arguments are to blame for comes back as an outcome with
+ * `isError`.
  */
 export async function callTool(
   room: CallRoom,
@@ -62,11 +63,27 @@ export async function callTool(
   ask: CallRequest,
   signal: CancelSignal,
 ): Promise<CallAnswer> {
-  // A tool outside the caller's view and one that does not exist look alike.
-  const tool = snapshot.catalogue(ask.view)?.find(ask.name)
+  const tool = snapshot.find(ask.view, caller, ask.name)
   if (tool === undefined) throw new GatewayError('unknown_tool')
   if (room.load.inFlight >= limits.callsInFlight) throw new GatewayError('overloaded')
+  const entered = snapshot.throttle.enter(caller, { name: tool.name, target: tool.target.name })
+  const leave = entered instanceof Promise ? await entered : entered
+  try {
+    return await record(room, snapshot, tool, caller, ask, signal)
+  } finally {
+    leave()
+  }
+}
 
+/** On file before anything is done, and again before the answer leaves. */
+async function record(
+  room: CallRoom,
+  snapshot: Snapshot,
+  tool: Tool,
+  caller: Principal,
+  ask: CallRequest,
+  signal: CancelSignal,
+): Promise<CallAnswer> {
   const began = room.clock.monotonic()
   const entry = await room.meter.begin(caller, { name: tool.name, target: tool.target.name })
   room.load.inFlight++

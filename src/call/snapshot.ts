@@ -1,9 +1,10 @@
 /** What is in force: configuration and catalogue, immutable, numbered. A call finishes on the snapshot it began with. */
 import type { Catalogue } from '../catalogue/catalogue.ts'
-import type { Target } from '../core/model.ts'
+import type { Principal, Target, Tool } from '../core/model.ts'
 import type { CredentialProvider } from '../credentials/provider.ts'
 import type { Egress } from '../egress/fetch.ts'
 import type { Issue, TargetAdapter } from '../targets/adapter.ts'
+import type { Throttle } from './throttle.ts'
 
 /** How a target is called. */
 export interface Route {
@@ -38,8 +39,15 @@ export interface Snapshot {
   readonly configError: string | undefined
   readonly serverName: string
   readonly instructions: string | undefined
-  /** The catalogue of a view, `''` for the whole. */
+  /** The catalogue of a view, `''` for the whole, whoever may see it. */
   catalogue(view: string): Catalogue | undefined
+  /** The tool, if it is in the view and the caller may use it: absent and forbidden look alike. */
+  find(view: string, caller: Principal, name: string): Tool | undefined
+  /** What the caller may see of a view, by the same rules. */
+  listed(view: string, caller: Principal): Catalogue | undefined
+  /** Changes when the rules of access do. */
+  readonly accessVersion: string
+  readonly throttle: Throttle
   route(target: Target): Route
   /** Names of the views, the whole (`""`) among them. */
   readonly views: readonly string[]

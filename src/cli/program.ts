@@ -52,6 +52,28 @@ function program(): Command {
     .option('--target <name>', 'only this target’s')
     .option('--json', 'MCP tool definitions')
     .action(async (options) => (await import('./tools.ts')).tools(options))
+  const key = root.command('key').description('keys with which callers come')
+  const keyCommand = (name: string, about: string, example: string): Command =>
+    key.command(name).description(about).addOption(configOption()).addHelpText('after', `\nExample:\n  $ ${example}`)
+  keyCommand(
+    'create',
+    'make a key, shown once',
+    'toolgate key create --name ci --targets petstore --expires 2027-01-01',
+  )
+    .requiredOption('--name <name>', 'what the key is for')
+    .option('--tenant <tenant>', 'whose key it is', 'default')
+    .option('--scopes <scopes>', 'scopes that access rules may ask for; several with commas')
+    .option('--targets <targets>', 'the only targets that it reaches; several with commas')
+    .option('--expires <date>', 'YYYY-MM-DD or RFC 3339; never when left out')
+    .option('--sigv4', 'an access key for AWS Signature Version 4')
+    .option('--json', 'as JSON')
+    .action(async (options) => (await import('./key.ts')).createKey(options))
+  keyCommand('list', 'list the keys, never the keys themselves', 'toolgate key list')
+    .option('--json', 'as JSON')
+    .action(async (options) => (await import('./key.ts')).listKeys(options))
+  keyCommand('revoke', 'end a key', 'toolgate key revoke 01J9ZQ4X')
+    .argument('<id>', 'as `key list` shows it')
+    .action(async (id, options) => (await import('./key.ts')).revokeKey(id, options))
   command(
     'call',
     'call a tool of the running gateway, as an MCP client',

@@ -6,9 +6,8 @@ import { GatewayError } from '../core/errors.ts'
 import { versionOf } from '../core/hash.ts'
 import { limits } from '../core/limits.ts'
 import { Secret } from '../core/secret.ts'
-import type { CredentialProvider } from '../credentials/provider.ts'
-import { credentialKinds } from '../registry.ts'
-import { type Config, configSchema, type CredentialConfig, type SecretRef } from './schema.ts'
+import { type CredentialOptions, credentialOptions, type FindSecret } from './providers.ts'
+import { type Config, configSchema, type InboundConfig, type SecretRef } from './schema.ts'
 
 const defaultConfigFile = 'gateway.config.json'
 
@@ -16,7 +15,12 @@ const defaultConfigFile = 'gateway.config.json'
 export interface Settings extends Config {
   /** Absolute path of the file it came from, whether it exists or not. */
   readonly file: string
-  readonly providers: ReadonlyMap<string, CredentialProvider>
+  /** By the names of `credentials`, secrets found. */
+  readonly credentialsFound: ReadonlyMap<string, CredentialOptions>
+  /** The façade's client secrets by its provider's discovery URL. */
+  readonly facadeSecrets: ReadonlyMap<string, Secret>
+  /** The current key first, then retired ones; none when keys are made in the data folder. */
+  readonly vaultKeys: readonly Secret[]
   readonly adminToken: Secret | undefined
   /** Changes when any of the secrets does, so that a rotated file takes effect on reload. */
   readonly secretsVersion: string
@@ -39,8 +43,8 @@ export function loadSettings(named?: string, secrets: 'found' | 'left' = 'found'
     texts.push(Buffer.from(`${text}\0`))
     return new Secret(text)
   }
-  const providers = new Map(
-    Object.entries(config.credentials).map(([name, entry]) => [name, provider(entry, `credentials.${name}`, secret)]),
+  const credentialsFound = new Map(
+    Object.entries(config.credentials).map(([name, entry]) => [name, credentialOptions(name, entry, secret)]),
   )
   const adminToken = config.admin.token === undefined ? undefined : secret(config.admin.token, 'admin.token')
   return {
@@ -58,8 +62,10 @@ export function loadSettings(named?: string, secrets: 'found' | 'left' = 'found'
         },
       ]),
     ),
-    providers,
+    credentialsFound,
     adminToken,
+    facadeSecrets: facadeSecrets(config, secret),
+    vaultKeys: vaultKeys(config, secret),
     secretsVersion: versionOf(texts),
   }
 }
@@ -93,6 +99,28 @@ const faults = (error: ZodError): string =>
     .map(({ path, message }) => `- ${path.length === 0 ? 'the file' : path.join('.')}: ${message}`)
     .join('\n')
 
+/** The ways in, besides everyone. */
+export const inboundsOf = ({ inbound }: Pick<Config, 'inbound'>): readonly InboundConfig[] =>
+  [inbound].flat().filter((way) => way.type !== 'none')
+
+const facadeSecrets = (config: Config, secret: FindSecret): ReadonlyMap<string, Secret> =>
+  new Map(
+    inboundsOf(config).flatMap((way) =>
+      way.type === 'jwt' && way.clientSecret !== undefined
+        ? [[way.discoveryUrl, secret(way.clientSecret, 'inbound.clientSecret')] as const]
+        : [],
+    ),
+  )
+
+function vaultKeys({ vault }: Config, secret: FindSecret): readonly Secret[] {
+  if (vault.key === undefined) {
+    if (vault.retiredKeys.length > 0)
+      throw bad('The configuration is wrong:\n- vault.retiredKeys: these need `vault.key` beside them')
+    return []
+  }
+  return [vault.key, ...vault.retiredKeys].map((ref) => secret(ref, 'vault'))
+}
+
 /** What one part of the configuration says of another. */
 function checkNames(config: Config): void {
   for (const [name, target] of Object.entries(config.targets)) {
@@ -118,25 +146,4 @@ function readSecret(ref: SecretRef, base: string, path: string): string {
   }
   if (text === '') throw bad(`${path}: the file ${ref.file} is empty.`)
   return text
-}
-
-function provider(
-  entry: CredentialConfig,
-  path: string,
-  secret: (ref: SecretRef, path: string) => Secret,
-): CredentialProvider {
-  switch (entry.type) {
-    case 'apiKey':
-      return credentialKinds.apiKey({
-        in: entry.in,
-        name: entry.name,
-        ...(entry.prefix === undefined ? {} : { prefix: entry.prefix }),
-        value: secret(entry.value, `${path}.value`),
-      })
-    case 'basic':
-      return credentialKinds.basic({
-        username: secret(entry.username, `${path}.username`),
-        password: secret(entry.password, `${path}.password`),
-      })
-  }
 }

@@ -29,7 +29,7 @@ export async function putTarget(
 ): Promise<ImportReply> {
   const settings = room.settings()
   checkFree(settings, name)
-  if (options.credential !== undefined && !settings.providers.has(options.credential))
+  if (options.credential !== undefined && !Object.hasOwn(settings.credentials, options.credential))
     throw new GatewayError('invalid_params', { words: 'There is no credential of this name in the configuration.' })
   const url = description instanceof Uint8Array ? undefined : description.url
   const bytes = description instanceof Uint8Array ? description : await fetchDescription(room.egress(), description.url)

@@ -19,6 +19,8 @@ export interface ReloadOptions {
   readonly openEgress: (allow: readonly string[]) => Egress
   readonly clock: Clock
   readonly log: Log
+  /** Other settings are about to take effect; what it throws keeps those in force. */
+  readonly onSettings: (now: Settings, egress: Egress) => void
   /** A snapshot took effect; `before` is none for the first. */
   readonly onSwap: (now: Snapshot, before: Snapshot | undefined) => void
 }
@@ -148,10 +150,15 @@ export class Reloader {
     onSwap(now, before)
   }
 
+  /** What is the same is not made again; what throws leaves everything as it was. */
   #use(next: Settings): void {
-    if (JSON.stringify(next.egress.allow) !== JSON.stringify(this.#settings.egress.allow)) {
+    const changed = JSON.stringify(next) !== JSON.stringify(this.#settings)
+    const moved = JSON.stringify(next.egress.allow) !== JSON.stringify(this.#settings.egress.allow)
+    const egress = moved ? this.#options.openEgress(next.egress.allow) : this.#egress
+    if (changed) this.#options.onSettings(next, egress)
+    if (moved) {
       const old = this.#egress
-      this.#egress = this.#options.openEgress(next.egress.allow)
+      this.#egress = egress
       // Calls that began on the old snapshot still go out through it.
       void sleep(this.#options.clock, limits.targetTimeoutMsMax).then(() => old.close())
     }

@@ -5,42 +5,24 @@
 import { z } from 'zod'
 import { parseAllowList } from '../egress/address.ts'
 import { priceSyntax } from '../meter/money.ts'
+import { credentialSchema } from './credential-schema.ts'
+import { accessSchema, inboundSchema, limitsSchema } from './inbound-schema.ts'
+import { secretRef } from './secret-schema.ts'
 import { httpUrl, targetName, targetSchema } from './target-schema.ts'
 
+export type { CredentialConfig } from './credential-schema.ts'
+export type { InboundConfig, JwtConfig } from './inbound-schema.ts'
+export type { SecretRef } from './secret-schema.ts'
 export { targetName, type TargetConfig } from './target-schema.ts'
 
-/** A secret is never written down: it is a reference to where it is. */
-const secretRef = z
-  .union([
-    z.strictObject({ env: z.string().min(1).describe('Name of an environment variable.') }),
-    z.strictObject({ file: z.string().min(1).describe('Path of a file; white space at its ends is left out.') }),
-  ])
-  .describe('Where a secret is: an environment variable or a file.')
-
-export type SecretRef = z.infer<typeof secretRef>
-
 const port = z.int().min(0).max(65_535)
-const apiKeyCredential = z.strictObject({
-  type: z.literal('apiKey'),
-  in: z.enum(['header', 'query', 'cookie']),
-  name: z
-    .string()
-    .min(1)
-    .max(128)
-    .regex(/^[!-~]+$/, 'must be visible ASCII'),
-  prefix: z
-    .string()
-    .regex(/^[!-~]{1,64}$/, 'must be visible ASCII')
-    .optional()
-    .describe('For example `Bearer`.'),
-  value: secretRef,
-})
-
-const basicCredential = z.strictObject({ type: z.literal('basic'), username: secretRef, password: secretRef })
-
-const credential = z.discriminatedUnion('type', [apiKeyCredential, basicCredential])
-
-export type CredentialConfig = z.infer<typeof credential>
+const vaultSchema = z
+  .strictObject({
+    key: secretRef.optional().describe('32 bytes in base64; made in `dataDir/vault-key` when left out.'),
+    retiredKeys: z.array(secretRef).max(16).default([]).describe('Keys that still open what they sealed.'),
+  })
+  .prefault({})
+  .describe('What seals connections, access keys and managed secrets at rest.')
 
 const price = z.string().regex(priceSyntax, 'must be a decimal such as "0.005"')
 
@@ -76,8 +58,18 @@ export const configSchema = z.strictObject({
   dataDir: z.string().min(1).default('.toolgate'),
   store: z.literal('sqlite').default('sqlite'),
   specs: z.string().min(1).default('specs'),
-  inbound: z.strictObject({ type: z.literal('none') }).default({ type: 'none' }),
-  credentials: z.record(z.string().min(1), credential).default({}),
+  inbound: inboundSchema,
+  access: accessSchema,
+  limits: limitsSchema,
+  vault: vaultSchema,
+  credentials: z
+    .record(
+      z
+        .string()
+        .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'must be 1 to 64 letters, digits, dots, hyphens, underscores'),
+      credentialSchema,
+    )
+    .default({}),
   targets: z.record(targetName, targetSchema).default({}),
   views: z
     .record(

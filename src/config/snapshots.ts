@@ -5,7 +5,10 @@
 import { Catalogue, bindTools } from '../catalogue/catalogue.ts'
 import { toMatcher } from '../catalogue/pattern.ts'
 import type { ToolSet } from '../catalogue/tools.ts'
+import { type AccessRule, createAccess } from '../auth/authorize.ts'
 import type { Route, Snapshot, TargetStatus } from '../call/snapshot.ts'
+import type { LimitRule, Throttle } from '../call/throttle.ts'
+import { audiencesOf } from './audiences.ts'
 import { GatewayError, toGatewayError } from '../core/errors.ts'
 import { versionOf } from '../core/hash.ts'
 import type { Target, Tool } from '../core/model.ts'
@@ -31,6 +34,10 @@ interface OwnTarget {
 export interface BuildRoom {
   readonly importer: Importer
   readonly own: OwnTarget | undefined
+  /** What signs, by the names of `credentials`; the same while the settings say the same. */
+  readonly providers: (settings: Settings) => ReadonlyMap<string, CredentialProvider>
+  /** Limits for the rules of the settings; the same while they are the same. */
+  readonly throttle: (rules: readonly LimitRule[]) => Throttle
   /** JSON members of a list result that 2026-07-28 wants. */
   readonly listFacts: (serverName: string) => string
 }
@@ -158,7 +165,7 @@ export class SnapshotBuilder {
   #credential(source: Source, settings: Settings): CredentialProvider | undefined {
     const name = source.config.credential
     if (name === undefined) return undefined
-    const provider = settings.providers.get(name)
+    const provider = this.#room.providers(settings).get(name)
     if (provider === undefined)
       throw new GatewayError('bad_config', { words: `There is no credential called ${name}.` })
     return provider
@@ -181,6 +188,8 @@ export class SnapshotBuilder {
       settings.credentials,
       settings.egress,
       settings.secretsVersion,
+      settings.access,
+      settings.limits,
     ])
     if (this.#last?.key === key) return this.#last.snapshot
     const routes = new Map(goods.map(({ route }) => [route.target, route]))
@@ -195,6 +204,9 @@ export class SnapshotBuilder {
       instructions: settings.instructions,
       configError,
       catalogue: (view) => views.get(view),
+      ...audiencesOf(createAccess(settings.access as readonly AccessRule[]), views, facts, settings.listPageSize),
+      accessVersion: JSON.stringify(settings.access),
+      throttle: this.#room.throttle(settings.limits as readonly LimitRule[]),
       route(target) {
         const route = routes.get(target)
         if (route === undefined) throw new GatewayError('internal', { cause: new Error(`no route for ${target.name}`) })

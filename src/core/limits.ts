@@ -103,6 +103,7 @@ export const limits = {
   healChars: 256 * KiB,
   faultChars: 400,
   pagesKept: 1_000,
+  audiencesListed: 64,
 
   // metering
   spoolSegmentBytes: 64 * MiB,
@@ -193,6 +194,7 @@ export const limits = {
   wrongTokens: 200,
   wrongTokensMs: 60_000,
   adminBodyBytes: 50 * MiB,
+  keyRequestBytes: 64 * KiB,
   drainMs: 30_000,
   drainStepMs: 20,
 } as const

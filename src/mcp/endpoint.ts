@@ -43,7 +43,7 @@ async function answer(context: McpContext, notes: SessionNotes, exchange: Exchan
   } catch (thrown) {
     const refusal = thrown instanceof Refusal ? thrown : new Refusal(toGatewayError(thrown))
     const error = refusal.error.code === 'internal' ? logged(context, refusal.error, exchange.method) : refusal.error
-    const extra: Headers = error.code === 'method_not_allowed' ? { allow: 'POST' } : (error.headers ?? {})
+    const extra: Headers = error.code === 'method_not_allowed' ? { allow: 'POST' } : (error.headers ?? challenge(error))
     exchange.send(
       error.http,
       { ...headers, ...extra, 'content-type': 'application/json' },
@@ -98,6 +98,10 @@ function checkMedia(exchange: Exchange): void {
   const accept = exchange.header('accept') ?? '*/*'
   if (!/application\/(?:json|\*)|\*\/\*|text\/event-stream/.test(accept)) throw new GatewayError('not_acceptable')
 }
+
+/** RFC 9110 §11.6.1: a 401 says how to be let in. */
+const challenge = ({ code }: GatewayError): Headers =>
+  code === 'unauthenticated' ? { 'www-authenticate': 'Bearer' } : {}
 
 const cors = (origin: string): Headers => ({
   'access-control-allow-origin': origin,

@@ -51,6 +51,11 @@ export class Exchange {
     return typeof value === 'string' ? value : value?.join(', ')
   }
 
+  /** Lower-case names of all fields, each as often as it came. */
+  names(): readonly string[] {
+    return this.#incoming.rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase())
+  }
+
   times(name: string): number {
     return timesIn(this.#incoming.rawHeaders, name)
   }

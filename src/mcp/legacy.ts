@@ -109,7 +109,7 @@ async function answerRequest(
         return
       }
       case 'tools/list':
-        listTools(context, exchange, headers, view, false, message.id, message.params)
+        listTools(context, exchange, headers, view, caller, false, message.id, message.params)
         return
       case 'ping':
         answer(resultMessage(message.id, '{}'))

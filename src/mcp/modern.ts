@@ -70,7 +70,7 @@ export async function answerModern(
         return
       }
       case 'tools/list':
-        listTools(context, exchange, headers, view, true, message.id, message.params)
+        listTools(context, exchange, headers, view, caller, true, message.id, message.params)
         return
       case 'server/discover':
         exchange.send(

@@ -27,10 +27,10 @@ export class Reply {
   }
 
   /** The last message. `status` counts only while nothing was sent ahead. */
-  finish(status: number, message: string): void {
+  finish(status: number, message: string, more: Headers = {}): void {
     if (this.#onlyStreams && status === 200) this.#events ??= this.#exchange.events(this.#headers)
     if (this.#events === undefined) {
-      this.#exchange.send(status, { ...this.#headers, ...jsonHeaders }, message)
+      this.#exchange.send(status, { ...this.#headers, ...jsonHeaders, ...more }, message)
       return
     }
     this.#events.send(message)

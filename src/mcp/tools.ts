@@ -53,6 +53,7 @@ export function listTools(
   exchange: Exchange,
   headers: Headers,
   view: string,
+  caller: Principal,
   modern: boolean,
   id: Id,
   params: Params,
@@ -60,7 +61,7 @@ export function listTools(
   const cursor = param(params, 'cursor')
   if (cursor !== undefined && (typeof cursor !== 'string' || cursor.length > limits.cursorBytes))
     throw new GatewayError('invalid_params', { words: 'The cursor is none that this list gave.' })
-  const page = context.current().catalogue(view)?.page(cursor)
+  const page = context.current().listed(view, caller)?.page(cursor)
   if (page === undefined) throw new GatewayError('invalid_params', { words: 'The cursor is none that this list gave.' })
   const gzip = takesGzip(exchange.header('accept-encoding') ?? '')
   exchange.send(
@@ -116,7 +117,7 @@ export async function answerCall(
     progress.end()
     const error = toGatewayError(thrown)
     const shown = error.code === 'internal' ? logged(context, error, call.name) : error
-    reply.finish(era.modern ? shown.http : 200, errorMessage(call.id, shown))
+    reply.finish(era.modern ? shown.http : 200, errorMessage(call.id, shown), shown.headers)
   }
 }
 

@@ -3,6 +3,7 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Context, MiddlewareHandler } from 'hono'
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import type { Keys } from '../auth/keys.ts'
 import type { Snapshot, TargetStatus } from '../call/snapshot.ts'
 import type { Clock } from '../core/clock.ts'
 import { GatewayError, toGatewayError } from '../core/errors.ts'
@@ -12,6 +13,7 @@ import type { Secret } from '../core/secret.ts'
 import { timesIn } from '../mcp/exchange.ts'
 import type { Guard } from '../mcp/guard.ts'
 import type { Usage } from '../meter/usage.ts'
+import { keyRoutes } from './admin-keys.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 /** Registering and removing targets, as the admin API and the command line do it. */
@@ -32,6 +34,7 @@ export interface AdminRoom {
   readonly token: Secret
   readonly guard: Guard
   readonly registrar: Registrar
+  readonly keys: Pick<Keys, 'create' | 'list' | 'revoke'>
   readonly usage: Usage
   readonly metrics: Metrics
   readonly log: Log
@@ -63,6 +66,7 @@ export function adminRoutes(room: AdminRoom): Hono<{ Bindings: HttpBindings }> {
     return c.json(shown(find(room.current(), c.req.param('name'))))
   })
   app.get('/api/tools', (c) => c.json(tools(room.current(), c.req.query('target'))))
+  app.route('/', keyRoutes(room))
   app.get('/api/usage', async (c) => {
     const by = c.req.query('by')
     const answer = await room.usage.answer({

@@ -68,8 +68,7 @@ let provider: IdentityProvider
 let target: Recorder
 let gateway: GatewayProcess
 
-// skipped until `inbound` of type `jwt` can be configured
-describe.skip('signing in', () => {
+describe('signing in', () => {
   beforeAll(async () => {
     provider = await startIdentityProvider()
     provider.clientDocuments.set(documentUrl, { ...clientMetadata, client_id: documentUrl })

@@ -1,0 +1,123 @@
+/** The ways in that the configuration names, as one check: each request is judged by the way that it came. */
+import { type Authenticate, authenticateNone, type Inbound } from '../auth/authenticate.ts'
+import { authenticateBearer } from '../auth/bearer.ts'
+import {
+  metadataUrl,
+  resourceAliases,
+  resourceFor,
+  type ResourceMetadata,
+  resourceMetadata,
+} from '../auth/challenge.ts'
+import { getThrough } from '../auth/issuer.ts'
+import { jwtCheck, type TokenCheck } from '../auth/jwt.ts'
+import { isKeyText } from '../auth/key-text.ts'
+import { authenticateKey, type Keys, presentedKey } from '../auth/keys.ts'
+import { RememberedTokens } from '../auth/remember.ts'
+import { authenticateSigV4 } from '../auth/sigv4.ts'
+import { isSigned } from '../auth/sigv4-request.ts'
+import { inboundsOf, type Settings } from '../config/load.ts'
+import type { JwtConfig } from '../config/schema.ts'
+import type { Clock } from '../core/clock.ts'
+import { GatewayError } from '../core/errors.ts'
+import type { Log } from '../core/log.ts'
+import type { Egress } from '../egress/fetch.ts'
+
+export interface InboundRoom {
+  readonly settings: Settings
+  readonly egress: Egress
+  readonly clock: Clock
+  readonly log: Log
+  /** Without a final slash. */
+  readonly publicUrl: string
+  readonly keys: Keys
+}
+
+export interface Inbounds {
+  readonly authenticate: Authenticate
+  /** The RFC 9728 document for a well-known path; nothing where there is none. */
+  describe(path: string): Promise<ResourceMetadata | undefined>
+}
+
+export function createInbound(room: InboundRoom): Inbounds {
+  const { settings, keys, clock, publicUrl } = room
+  const ways = inboundsOf(settings)
+  if (ways.length === 0) return { authenticate: authenticateNone, describe: () => Promise.resolve(undefined) }
+  const aliases = resourceAliases(publicUrl, Object.keys(settings.views))
+  const tokens = ways.filter((way) => way.type === 'jwt')
+  const checks = tokenChecks(room, tokens, aliases)
+  const byToken =
+    checks.length === 0
+      ? undefined
+      : authenticateBearer({ checks, resourceMetadata: ({ url }) => metadataUrl(publicUrl, placeOf(url)) })
+  const byKey = ways.some(({ type }) => type === 'apiKey') ? authenticateKey(keys) : undefined
+  const bySignature = ways.some(({ type }) => type === 'sigv4') ? authenticateSigV4({ keys, clock }) : undefined
+
+  const chosen = (inbound: Inbound): Authenticate => {
+    if (bySignature !== undefined && isSigned(inbound)) return bySignature
+    if (byKey !== undefined && isKeyed(inbound)) return byKey
+    return byToken ?? byKey ?? bySignature ?? refuse
+  }
+  return {
+    authenticate: (inbound) => chosen(inbound)(inbound),
+    async describe(path) {
+      const resource = resourceFor(path, publicUrl, aliases)
+      if (checks.length === 0 || resource === undefined) return undefined
+      const issuers = await Promise.all(
+        tokens.map(({ facade }, index) => (facade ? publicUrl : (checks[index]?.issuer() ?? publicUrl))),
+      )
+      return resourceMetadata({
+        resource,
+        issuers,
+        scopes: checks.flatMap(({ scopes }) => scopes),
+        name: settings.name,
+      })
+    },
+  }
+}
+
+/** Where no way fits, nobody gets in. */
+const refuse: Authenticate = () => {
+  throw new GatewayError('unauthenticated')
+}
+
+/** A key of ours, or a field that only keys come in. */
+const isKeyed = (inbound: Inbound): boolean =>
+  inbound.header('x-api-key') !== undefined || isKeyText(presentedKey(inbound) ?? '')
+
+/** The path of a request, `/mcp` or that of a view. */
+const placeOf = (url: string): string => {
+  const path = url.split('?', 1)[0] ?? ''
+  return /^\/mcp(?:\/[A-Za-z0-9_-]{1,64})?$/.test(path) ? path : '/mcp'
+}
+
+function tokenChecks(
+  { egress, clock, log }: InboundRoom,
+  ways: readonly JwtConfig[],
+  aliases: readonly string[],
+): readonly TokenCheck[] {
+  const remembered = new RememberedTokens(clock)
+  return ways.map((way) => {
+    const check = jwtCheck(
+      {
+        discoveryUrl: way.discoveryUrl,
+        audiences: way.allowedAudience.length > 0 ? way.allowedAudience : aliases,
+        clients: way.allowedClients,
+        scopes: way.allowedScopes,
+        customClaims: way.customClaims,
+        ...(way.principalClaim === undefined ? {} : { principalClaim: way.principalClaim }),
+        ...(way.tenant === undefined ? {} : { tenant: way.tenant }),
+        ...(way.tenantClaim === undefined ? {} : { tenantClaim: way.tenantClaim }),
+      },
+      { clock, fetch: getThrough(egress), remembered },
+    )
+    check
+      .ready()
+      .catch((error: unknown) =>
+        log.warn(
+          { error, discoveryUrl: way.discoveryUrl },
+          'the identity provider cannot be read yet; it is asked again',
+        ),
+      )
+    return check
+  })
+}

@@ -1,0 +1,78 @@
+/** What the gateway keeps besides usage: keys of callers, connections, secrets, sealed and in one file of records. */
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import { createKeys, type Keys } from '../auth/keys.ts'
+import type { Settings } from '../config/load.ts'
+import { createProviders, type Providers } from '../config/providers.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Log } from '../core/log.ts'
+import type { AuditEvent, OAuthRoom } from '../credentials/oauth/room.ts'
+import { createEgress } from '../egress/fetch.ts'
+import { randomToken } from '../store/files.ts'
+import type { Records } from '../store/records.ts'
+import { openRecords } from '../store/sqlite-records.ts'
+import { createKeyring, folderKeyring, type Keyring, localKey } from '../vault/keyring.ts'
+import { createVault, type Vault } from '../vault/vault.ts'
+
+export interface State {
+  readonly records: Records
+  readonly vault: Vault
+  readonly keys: Keys
+  /** What signs, for these settings: the same while they say the same of credentials. Throws `bad_config`. */
+  providers(settings: Settings): Providers
+  close(): Promise<void>
+}
+
+export const recordsFile = (dataDir: string): string => join(dataDir, 'records.db')
+
+/** The keys that the configuration names, or those of the data folder. */
+export function keyringOf({ vaultKeys, dataDir }: Pick<Settings, 'vaultKeys' | 'dataDir'>): Keyring {
+  const [current, ...retired] = vaultKeys.map(localKey)
+  return current === undefined ? folderKeyring(dataDir) : createKeyring(current, retired)
+}
+
+interface StateOptions {
+  readonly settings: Settings
+  readonly clock: Clock
+  readonly log: Log
+  readonly publicUrl: string
+}
+
+export function openState({ settings, clock, log, publicUrl }: StateOptions): State {
+  const records = openRecords(recordsFile(settings.dataDir), clock)
+  const vault = createVault(keyringOf(settings))
+  const keys = createKeys({ records, vault, clock })
+  const owner = randomUUID()
+  const audit = (event: AuditEvent): void => log.info({ audit: event }, `${event.act}: ${event.outcome}`)
+  let last: { readonly key: string; readonly made: Providers; readonly close: () => Promise<void> } | undefined
+
+  return {
+    records,
+    vault,
+    keys,
+    providers(now) {
+      const key = JSON.stringify([now.credentials, now.secretsVersion, now.egress.allow])
+      if (last?.key === key) return last.made
+      const egress = createEgress({ allow: now.egress.allow, clock })
+      const room: OAuthRoom = {
+        records,
+        vault,
+        egress,
+        clock,
+        random: randomToken,
+        audit,
+        owner,
+        callbackUrl: `${publicUrl}/connect/callback`,
+      }
+      const before = last
+      last = { key, made: createProviders(now.credentialsFound, room), close: () => egress.close() }
+      void before?.close()
+      return last.made
+    },
+    async close() {
+      await last?.close()
+      await keys.close()
+      await records.close()
+    },
+  }
+}

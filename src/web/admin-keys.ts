@@ -1,0 +1,66 @@
+/** `/api/keys`: the keys with which callers come. A key itself is shown once, where it is made. */
+import type { HttpBindings } from '@hono/node-server'
+import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { z } from 'zod'
+import type { KeyInfo, Keys } from '../auth/keys.ts'
+import { GatewayError } from '../core/errors.ts'
+import { limits } from '../core/limits.ts'
+import type { Log } from '../core/log.ts'
+
+const word = z.string().min(1).max(128)
+
+const request = z.strictObject({
+  name: word,
+  tenant: word.optional(),
+  scopes: z.array(word).max(64).optional(),
+  targets: z.array(word).min(1).max(64).optional(),
+  expires: z.iso.datetime({ offset: true }).optional(),
+  sigv4: z.boolean().optional(),
+})
+
+interface KeyRoom {
+  readonly keys: Pick<Keys, 'create' | 'list' | 'revoke'>
+  readonly log: Log
+}
+
+export function keyRoutes({ keys, log }: KeyRoom): Hono<{ Bindings: HttpBindings }> {
+  const app = new Hono<{ Bindings: HttpBindings }>()
+  app.get('/api/keys', async (c) => c.json({ keys: (await keys.list()).map(shownKey) }))
+  app.post('/api/keys', bodyLimit({ maxSize: limits.keyRequestBytes }), async (c) => {
+    const asked = request.safeParse(await c.req.json().catch(() => undefined))
+    if (!asked.success) throw new GatewayError('invalid_params', { words: wordsOf(asked.error) })
+    const { expires, tenant, scopes, targets, sigv4, name } = asked.data
+    const { id, key } = await keys.create({
+      name,
+      ...(tenant === undefined ? {} : { tenant }),
+      ...(scopes === undefined ? {} : { scopes }),
+      ...(targets === undefined ? {} : { targets }),
+      ...(expires === undefined ? {} : { expires: Date.parse(expires) }),
+      ...(sigv4 === undefined ? {} : { sigv4 }),
+    })
+    log.info({ audit: { act: 'key created', id, name } }, 'a key was made')
+    return c.json({ id, key: key.reveal() }, 201, { 'cache-control': 'no-store' })
+  })
+  app.delete('/api/keys/:id', async (c) => {
+    const id = c.req.param('id')
+    if (!(await keys.revoke(id))) throw new GatewayError('not_found')
+    log.info({ audit: { act: 'key revoked', id } }, 'a key was revoked')
+    return c.body(null, 204)
+  })
+  return app
+}
+
+const wordsOf = (error: z.ZodError): string =>
+  error.issues.map(({ path, message }) => `${path.join('.') || 'the body'}: ${message}`).join('; ')
+
+/** Times as people and tools read them. */
+export const shownKey = (key: KeyInfo): object => ({
+  ...key,
+  created: iso(key.created),
+  ...(key.expires === undefined ? {} : { expires: iso(key.expires) }),
+  ...(key.revoked === undefined ? {} : { revoked: iso(key.revoked) }),
+  ...(key.lastUsed === undefined ? {} : { lastUsed: iso(key.lastUsed) }),
+})
+
+const iso = (ms: number): string => new Date(ms).toISOString()

@@ -1,0 +1,20 @@
+/** RFC 9728: which authorization servers give tokens for this gateway. Public, and readable by any page. */
+import type { HttpBindings } from '@hono/node-server'
+import { Hono } from 'hono'
+import type { ResourceMetadata } from '../auth/challenge.ts'
+
+export interface MetadataRoom {
+  /** The document for a path; nothing where there is none. */
+  describe(path: string): Promise<ResourceMetadata | undefined>
+}
+
+export function metadataRoutes({ describe }: MetadataRoom): Hono<{ Bindings: HttpBindings }> {
+  const app = new Hono<{ Bindings: HttpBindings }>()
+  const prefix = '/.well-known/oauth-protected-resource'
+  app.on('GET', [prefix, `${prefix}/*`], async (c) => {
+    const document = await describe(c.req.path)
+    if (document === undefined) return c.json({ error: 'There is nothing here.' }, 404)
+    return c.json(document, 200, { 'access-control-allow-origin': '*', 'cache-control': 'max-age=300' })
+  })
+  return app
+}
