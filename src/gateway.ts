@@ -14,9 +14,9 @@ import type { Clock } from './core/clock.ts'
 import { GatewayError } from './core/errors.ts'
 import { limits } from './core/limits.ts'
 import type { Log } from './core/log.ts'
-import { createEgress } from './egress/fetch.ts'
+import { createEgress, type Egress } from './egress/fetch.ts'
 import { drain, listen } from './gateway/listen.ts'
-import { createInbound } from './gateway/inbound.ts'
+import { createInbound, type Inbounds } from './gateway/inbound.ts'
 import { openState } from './gateway/state.ts'
 import { Asks } from './mcp/asks.ts'
 import type { McpContext } from './mcp/context.ts'
@@ -105,15 +105,9 @@ export async function startGateway({ settings, configFile, clock, log, version }
   const state = await openState({ settings, clock, log, publicUrl })
   const importer = createImporter(clock)
   const openEgress = (allow: readonly string[]): ReturnType<typeof createEgress> => createEgress({ allow, clock })
-  let inbound = createInbound({
-    settings,
-    egress: openEgress(settings.egress.allow),
-    clock,
-    log,
-    publicUrl,
-    keys: state.keys,
-  })
   const ownEgress = openEgress([new URL(adminUrl).host])
+  const inboundOf = (now: Settings, egress: Egress): Inbounds =>
+    createInbound({ settings: now, egress, clock, log, publicUrl, keys: state.keys })
   const reloader = new Reloader({
     settings,
     configFile,
@@ -138,7 +132,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
     }),
     onSettings(now, egress) {
       checkInbound(now)
-      inbound = createInbound({ settings: now, egress, clock, log, publicUrl, keys: state.keys })
+      inbound = inboundOf(now, egress)
     },
     onSwap(now, before) {
       snapshot = now
@@ -150,6 +144,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
       if (before !== undefined && changed.length > 0) hub.changed(new Set(changed))
     },
   })
+  let inbound = inboundOf(settings, reloader.egress)
   await reloader.start()
 
   const context: McpContext = {
@@ -161,6 +156,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
       origins: settings.listen.allowedOrigins,
       loopbackOrigins: isLoopback(settings.listen.host),
     }),
+    connectLink: (pendingId) => ({ url: `${publicUrl}/connect/${pendingId}` }),
     hub,
     asks: new Asks(clock),
     seal,
@@ -206,6 +202,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
           }),
       },
       keys: state.keys,
+      connections: state.connections,
       usage,
       metrics,
       log,

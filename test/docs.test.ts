@@ -27,6 +27,7 @@ function routed(): string[] {
     guard: createGuard({ hosts: [], origins: [], loopbackOrigins: false }),
     registrar: { put: unused, remove: unused, approve: unused },
     keys: { create: unused, list: unused, revoke: unused },
+    connections: unused,
     usage: { rollUp: unused, answer: unused },
     metrics: createMetrics({
       callsInFlight: () => 0,

@@ -38,6 +38,10 @@ export interface CallRequest {
   /** The caller’s own header, by lower-case name. */
   readonly header: (name: string) => string | undefined
   readonly answers?: InputAnswers
+  /** The sign-in that the user was sent to before: it is waited for, within `limits.connectWaitMs`. */
+  readonly connect?: string
+  /** The user is to sign in even where there is a grant. */
+  readonly force?: boolean
   readonly onPhase?: (phase: Phase, bytes: number) => void
 }
 
@@ -151,6 +155,8 @@ async function reach(
       signal,
       ...(ask.onPhase === undefined ? {} : { onProgress: ask.onPhase }),
     })
+  if (ask.connect !== undefined) await credential?.awaitConnection?.(caller, ask.connect, limits.connectWaitMs, signal)
+  if (ask.force === true && credential?.connect !== undefined) throw await credential.connect(caller, target, [])
   const signed = await sign(request, credential, caller, target)
   let { secrets } = signed
   let response = await send(signed)
@@ -162,11 +168,25 @@ async function reach(
       response = await send(again)
     }
   }
+  const missing = credential?.connect === undefined ? [] : missingScopes(response)
+  if (missing.length > 0) throw await credential?.connect?.(caller, target, missing)
   const answer = scrubBytes(response, secrets)
   const plain = adapter.interpret(tool.operation, answer, outputCheck(tool))
   const names = target.headers.forwardResponse
   const outcome = names.length === 0 ? plain : withHeaders(plain, response, names)
   return scrubOutcome(outcome, secrets)
+}
+
+/** The scopes that a target asks for besides (RFC 6750 §3.1); none for every other answer. */
+function missingScopes({ status, headers }: InboundResponse): readonly string[] {
+  if (status !== 403) return []
+  const challenge = headers.get('www-authenticate') ?? ''
+  if (!/\berror="?insufficient_scope"?/.test(challenge)) return []
+  const scope = /\bscope="([\x21\x23-\x5b\x5d-\x7e ]{1,2048})"/.exec(challenge)?.[1] ?? ''
+  return scope
+    .split(' ')
+    .filter((word) => word !== '')
+    .slice(0, limits.scopes)
 }
 
 interface Arguments {

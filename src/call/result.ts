@@ -26,6 +26,9 @@ const asResult = new Set([
   'target_bad_answer',
   'target_redirect',
   'request_unbuildable',
+  'token_refused',
+  'token_unavailable',
+  'sign_in_failed',
 ])
 
 /** A fault on the way to the target is a result that the model may act on; the gateway's own faults are thrown on. */

@@ -1,13 +1,9 @@
 /** `toolgate key`: keys with which callers come, made, listed and ended where the gateway keeps them. */
 import { createKeys, type Keys } from '../auth/keys.ts'
-import { loadSettings } from '../config/load.ts'
 import { systemClock } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
-import { keyringOf, recordsFile } from '../gateway/state.ts'
-import { privateDir } from '../store/files.ts'
-import { openRecords } from '../store/sqlite-records.ts'
-import { createVault } from '../vault/vault.ts'
 import { shownKey } from '../web/admin-keys.ts'
+import { withState } from './open-state.ts'
 import { table } from './print.ts'
 
 interface CommonOptions {
@@ -24,19 +20,15 @@ export interface CreateKeyOptions extends CommonOptions {
   readonly sigv4?: boolean
 }
 
-/** The records may be in use by a running gateway; it sees a change within a second. */
-async function withKeys<T>(config: string | undefined, act: (keys: Keys) => Promise<T>): Promise<T> {
-  const settings = loadSettings(config)
-  privateDir(settings.dataDir)
-  const records = openRecords(recordsFile(settings.dataDir), systemClock)
-  const keys = createKeys({ records, vault: createVault(keyringOf(settings)), clock: systemClock })
-  try {
-    return await act(keys)
-  } finally {
-    await keys.close()
-    await records.close()
-  }
-}
+const withKeys = <T>(config: string | undefined, act: (keys: Keys) => Promise<T>): Promise<T> =>
+  withState(config, async ({ records, vault }) => {
+    const keys = createKeys({ records, vault, clock: systemClock })
+    try {
+      return await act(keys)
+    } finally {
+      await keys.close()
+    }
+  })
 
 const list = (text: string): string[] =>
   text

@@ -52,10 +52,11 @@ function program(): Command {
     .option('--target <name>', 'only this target’s')
     .option('--json', 'MCP tool definitions')
     .action(async (options) => (await import('./tools.ts')).tools(options))
+  const grouped = (group: Command, name: string, about: string, example: string): Command =>
+    group.command(name).description(about).addOption(configOption()).addHelpText('after', `\nExample:\n  $ ${example}`)
   const key = root.command('key').description('keys with which callers come')
-  const keyCommand = (name: string, about: string, example: string): Command =>
-    key.command(name).description(about).addOption(configOption()).addHelpText('after', `\nExample:\n  $ ${example}`)
-  keyCommand(
+  grouped(
+    key,
     'create',
     'make a key, shown once',
     'toolgate key create --name ci --targets petstore --expires 2027-01-01',
@@ -68,12 +69,35 @@ function program(): Command {
     .option('--sigv4', 'an access key for AWS Signature Version 4')
     .option('--json', 'as JSON')
     .action(async (options) => (await import('./key.ts')).createKey(options))
-  keyCommand('list', 'list the keys, never the keys themselves', 'toolgate key list')
+  grouped(key, 'list', 'list the keys, never the keys themselves', 'toolgate key list')
     .option('--json', 'as JSON')
     .action(async (options) => (await import('./key.ts')).listKeys(options))
-  keyCommand('revoke', 'end a key', 'toolgate key revoke 01J9ZQ4X')
+  grouped(key, 'revoke', 'end a key', 'toolgate key revoke 01J9ZQ4X')
     .argument('<id>', 'as `key list` shows it')
     .action(async (id, options) => (await import('./key.ts')).revokeKey(id, options))
+  const connections = root.command('connections').description('users’ grants')
+  grouped(connections, 'list', 'list them, never their tokens', 'toolgate connections list')
+    .option('--tenant <tenant>', 'whose users’')
+    .option('--json', 'as JSON')
+    .action(async (options) => (await import('./connections.ts')).listConnections(options))
+  grouped(connections, 'revoke', 'end one, at the vendor too', 'toolgate connections revoke ID')
+    .argument('<id>', 'as `connections list` shows it')
+    .option('--tenant <tenant>', 'whose user’s')
+    .action(async (id, options) => (await import('./connections.ts')).revokeConnection(id, options))
+  const secret = root.command('secret').description('secrets that the gateway keeps sealed')
+  grouped(secret, 'set', 'keep one, read from standard input', 'toolgate secret set crm-key < key.txt')
+    .argument('<name>', 'the configuration refers to it as {"vault": "NAME"}')
+    .action(async (name, options) => (await import('./secret.ts')).setSecret(name, options))
+  grouped(secret, 'list', 'list their names', 'toolgate secret list').action(async (options) =>
+    (await import('./secret.ts')).listSecrets(options),
+  )
+  grouped(secret, 'remove', 'forget one', 'toolgate secret remove crm-key')
+    .argument('<name>', 'its name')
+    .action(async (name, options) => (await import('./secret.ts')).removeSecret(name, options))
+  const vault = root.command('vault').description('what seals connections, access keys and secrets')
+  grouped(vault, 'rotate', 're-seal everything under the current key', 'toolgate vault rotate')
+    .option('--keep-keys', 'do not remove generated keys that nothing needs any more')
+    .action(async (options) => (await import('./vault.ts')).rotateVault(options))
   command(
     'call',
     'call a tool of the running gateway, as an MCP client',

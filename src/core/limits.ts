@@ -43,6 +43,7 @@ export const limits = {
   sessionsRemembered: 10_000,
   askMs: 10 * 60_000,
   askRounds: 8,
+  connectWaitMs: 25_000,
   asksOpen: 1_024,
   requestStateBytes: 16 * KiB,
   progressMs: 10_000,
@@ -137,6 +138,8 @@ export const limits = {
   sealedSecretBytes: 64 * KiB,
   vaultKeyFiles: 100,
   rotationPage: 100,
+  rotationRounds: 100,
+  secretsListed: 10_000,
   rotationTries: 8,
 
   // keys of callers
@@ -184,6 +187,30 @@ export const limits = {
   signInPollMs: 500,
   callbackBytes: 16 * KiB,
   connectionsPage: 200,
+
+  // users’ browsers
+  confirmationTries: 5,
+  browserFormBytes: 8 * KiB,
+  browserSessionMs: 10 * 60_000,
+  browserNoticeMs: 60_000,
+  browserCookieBytes: 4 * KiB,
+  browserTextChars: 200,
+  browserScopes: 50,
+
+  // signing in through the façade
+  facadeQueryBytes: 12 * KiB,
+  facadeFormBytes: 96 * KiB,
+  facadeRegistrationBytes: 16 * KiB,
+  facadeRedirects: 20,
+  facadeRedirectChars: 512,
+  facadeRedirectsChars: 2 * KiB,
+  facadeStateChars: 1_024,
+  facadeScopesChars: 768,
+  facadeNameChars: 80,
+  facadeClientMs: 365 * 24 * 60 * 60_000,
+  facadeCodeMs: 60_000,
+  facadeGrantMs: 90 * 24 * 60 * 60_000,
+  facadeReuseMs: 60_000,
 
   // configuration and files
   configBytes: 1 * MiB,

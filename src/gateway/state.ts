@@ -4,10 +4,15 @@ import { join } from 'node:path'
 import { createKeys, type Keys } from '../auth/keys.ts'
 import type { Settings } from '../config/load.ts'
 import { createProviders, type Providers } from '../config/providers.ts'
-import type { Clock } from '../core/clock.ts'
+import { type Clock, sleep } from '../core/clock.ts'
+import { GatewayError } from '../core/errors.ts'
+import { limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
+import { type Connections, createConnections } from '../credentials/oauth/connections.ts'
+import { createSignIns, type SignIns } from '../credentials/oauth/flow.ts'
 import type { AuditEvent, OAuthRoom } from '../credentials/oauth/room.ts'
-import { createEgress } from '../egress/fetch.ts'
+import type { OAuthProvider } from '../credentials/oauth2.ts'
+import { createEgress, type Egress } from '../egress/fetch.ts'
 import { randomToken } from '../store/files.ts'
 import type { Records } from '../store/records.ts'
 import { openRecords } from '../store/sqlite-records.ts'
@@ -20,6 +25,9 @@ export interface State {
   readonly keys: Keys
   /** What signs, for these settings: the same while they say the same of credentials. Throws `bad_config`. */
   providers(settings: Settings): Providers
+  /** Users' grants and their sign-ins, by the credentials of the settings in force. */
+  connections(): Connections
+  signIns(): SignIns
   close(): Promise<void>
 }
 
@@ -44,33 +52,42 @@ export function openState({ settings, clock, log, publicUrl }: StateOptions): St
   const keys = createKeys({ records, vault, clock })
   const owner = randomUUID()
   const audit = (event: AuditEvent): void => log.info({ audit: event }, `${event.act}: ${event.outcome}`)
-  let last: { readonly key: string; readonly made: Providers; readonly close: () => Promise<void> } | undefined
+  const oauthRoom = (egress: Egress): OAuthRoom => ({
+    records,
+    vault,
+    egress,
+    clock,
+    random: randomToken,
+    audit,
+    owner,
+    callbackUrl: `${publicUrl}/connect/callback`,
+  })
+  const named = (name: string): OAuthProvider | undefined => last?.made.oauth.get(name)
+  /** These go out through the providers' own way, which changes with the settings. */
+  const shared = (): OAuthRoom => {
+    if (last === undefined) throw new GatewayError('draining')
+    return last.room
+  }
+  let last: { readonly key: string; readonly made: Providers; readonly room: OAuthRoom } | undefined
 
   return {
     records,
     vault,
     keys,
+    connections: () => createConnections(shared(), named),
+    signIns: () => createSignIns(shared(), named),
     providers(now) {
       const key = JSON.stringify([now.credentials, now.secretsVersion, now.egress.allow])
       if (last?.key === key) return last.made
-      const egress = createEgress({ allow: now.egress.allow, clock })
-      const room: OAuthRoom = {
-        records,
-        vault,
-        egress,
-        clock,
-        random: randomToken,
-        audit,
-        owner,
-        callbackUrl: `${publicUrl}/connect/callback`,
-      }
+      const room = oauthRoom(createEgress({ allow: now.egress.allow, clock }))
       const before = last
-      last = { key, made: createProviders(now.credentialsFound, room), close: () => egress.close() }
-      void before?.close()
+      last = { key, made: createProviders(now.credentialsFound, room), room }
+      // Calls that began on the settings before may still have tokens to renew.
+      if (before !== undefined) void sleep(clock, limits.targetTimeoutMsMax).then(() => before.room.egress.close())
       return last.made
     },
     async close() {
-      await last?.close()
+      await last?.room.egress.close()
       await keys.close()
       await records.close()
     },

@@ -17,6 +17,8 @@ export interface McpContext {
   readonly hub: Hub
   readonly asks: Asks
   readonly seal: Seal
+  /** The page of a sign-in under way, and the code to enter there where the page cannot tell who is looking at it. */
+  connectLink(pendingId: string): { readonly url: string; readonly code?: string | undefined }
   readonly clock: Clock
   readonly log: Log
   readonly version: string

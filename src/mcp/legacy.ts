@@ -20,7 +20,7 @@ import {
   requestMessage,
   resultMessage,
 } from './message.ts'
-import { wantsLevel } from './modern.ts'
+import { takesUrls, wantsLevel } from './modern.ts'
 import type { Reply } from './reply.ts'
 import { answerCall, type Asked, capabilityFor, type Era, listTools, readCall } from './tools.ts'
 import { isLegacyVersion, legacyVersions } from './versions.ts'
@@ -139,6 +139,7 @@ function initialize(
   const version = typeof asked === 'string' && isLegacyVersion(asked) ? asked : legacyVersions[0]
   const declared = objectParam(message.params, 'capabilities') ?? {}
   const capabilities = ['elicitation', 'sampling', 'roots'].filter((name) => isObject(declared[name]))
+  if (version === '2025-11-25' && takesUrls(declared['elicitation'])) capabilities.push(urlCapability)
   const until = context.clock.now() + limits.sessionMs
   const session = context.seal.close({ version, capabilities, until }, 'session', principalKey(caller))
   const { serverName, instructions } = context.current()
@@ -216,9 +217,13 @@ function era(context: McpContext, notes: SessionNotes, session: Session, caller:
     resultMeta: '',
     resultEnd: '',
     logs: (level) => wantsLevel(threshold, level),
+    links: session.capabilities.includes(urlCapability) ? 'error' : 'result',
     ask: (input, _call, reply, signal) => askClient(context, input, session, caller, reply, signal),
   }
 }
+
+/** Kept in the session beside the names of capabilities; only 2025-11-25 has it. */
+const urlCapability = 'elicitation.url'
 
 const askOwner = (session: Session, caller: Principal): string => JSON.stringify([principalKey(caller), session.id])
 

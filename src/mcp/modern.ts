@@ -160,9 +160,14 @@ function era(context: McpContext, params: Params, capabilities: { readonly [name
     resultMeta: infoOf(context.current(), context.version),
     resultEnd: ',"resultType":"complete"',
     logs: (level) => wantsLevel(threshold, level),
+    links: takesUrls(capabilities['elicitation']) ? 'input_required' : 'result',
     ask: (input, call) => Promise.resolve(inputRequired(context, input, call, capabilities)),
   }
 }
+
+/** `elicitation: {}` means forms only (2025-11-25 and 2026-07-28, client capabilities). */
+export const takesUrls = (elicitation: Json | undefined): boolean =>
+  isObject(elicitation) && isObject(elicitation['url'])
 
 /** `input_required` with what the client can be asked. Throws `missing_capability` when that is nothing. */
 function inputRequired(
@@ -181,7 +186,7 @@ function inputRequired(
   const result = {
     resultType: 'input_required',
     inputRequests: Object.fromEntries(asked),
-    requestState: sealState(context, call, input.state),
+    requestState: sealState(context, call, { state: input.state }),
   }
   return { kind: 'result', text: JSON.stringify(result) }
 }

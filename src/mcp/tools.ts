@@ -7,6 +7,8 @@ import { type CancelSignal, Cancellation } from '../core/cancel.ts'
 import { GatewayError, toGatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { InputAnswers, InputRequest, Json, Principal } from '../core/model.ts'
+import { ConnectionRequired } from '../credentials/provider.ts'
+import { connectAnswer, connectKey, type LinkWay } from './connect.ts'
 import type { McpContext } from './context.ts'
 import type { Exchange, Headers } from './exchange.ts'
 import {
@@ -30,6 +32,8 @@ export interface Era {
   readonly resultEnd: string
   /** Whether the caller wants log notifications of this weight. */
   readonly logs: (level: 'debug' | 'info') => boolean
+  /** How this client can be sent to a page where its user connects an account. */
+  readonly links: LinkWay
   /** What to do when the target asks the client: an answer for the wire, or the client’s answers to go on with. */
   readonly ask: (input: InputRequest, call: ToolCall, reply: Reply, signal: CancelSignal) => Promise<Asked>
 }
@@ -103,7 +107,7 @@ export async function answerCall(
   headers: Headers,
   call: ToolCall,
   era: Era,
-  first: InputAnswers | undefined,
+  first: Resumed | undefined,
 ): Promise<void> {
   const reply = new Reply(exchange, headers)
   const abort = new Cancellation()
@@ -129,10 +133,12 @@ async function rounds(
   era: Era,
   reply: Reply,
   signal: CancelSignal,
-  first: InputAnswers | undefined,
+  first: Resumed | undefined,
   onPhase: ((phase: Phase, bytes: number) => void) | undefined,
 ): Promise<string> {
-  let answers = first
+  let answers = first?.answers
+  const connect = first?.connect
+  const force = connect === undefined && objectParam(call.params, '_meta')?.[forceMeta] === true
   for (let round = 0; round < limits.askRounds; round++) {
     const ask: CallRequest = {
       name: call.name,
@@ -141,9 +147,20 @@ async function rounds(
       bytesIn: call.bytesIn,
       header: (name) => exchange.header(name),
       ...(answers === undefined ? {} : { answers }),
+      ...(connect === undefined ? {} : { connect }),
+      ...(force ? { force } : {}),
       ...(onPhase === undefined ? {} : { onPhase }),
     }
-    const answer = await callTool(context.room, context.current(), call.caller, ask, signal)
+    let answer: CallAnswer
+    try {
+      answer = await callTool(context.room, context.current(), call.caller, ask, signal)
+    } catch (thrown) {
+      if (!(thrown instanceof ConnectionRequired)) throw thrown
+      const sealed = (): string => sealState(context, call, { connect: thrown.pendingId })
+      const asked = connectAnswer(context, thrown, era.links, sealed)
+      if (asked.kind === 'error') throw asked.error
+      return resultMessage(call.id, asked.text)
+    }
     if (answer.healed.length > 0)
       context.log.info(
         { tool: call.name, usageId: answer.usageId, places: answer.healed },
@@ -251,8 +268,18 @@ function watch(context: McpContext, call: ToolCall, era: Era, reply: Reply): Pro
 const logMessage = (level: 'debug' | 'info', tool: string, text: string): string =>
   notificationMessage('notifications/message', { level, logger: 'toolgate', data: { tool, message: text } })
 
+/** What a retried call comes back with. */
+export interface Resumed {
+  readonly answers?: InputAnswers
+  /** The sign-in that its user was sent to. */
+  readonly connect?: string
+}
+
+/** Asks for a new grant even where there is one; a member of `_meta`. */
+const forceMeta = 'toolgate/forceAuthentication'
+
 /** `inputResponses` and `requestState` of a retried call (MCP 2026-07-28, multi round-trip requests). */
-export function readAnswers(context: McpContext, call: ToolCall): InputAnswers | undefined {
+export function readAnswers(context: McpContext, call: ToolCall): Resumed | undefined {
   const responses = param(call.params, 'inputResponses')
   const sealed = param(call.params, 'requestState')
   if (responses === undefined && sealed === undefined) return undefined
@@ -265,16 +292,31 @@ export function readAnswers(context: McpContext, call: ToolCall): InputAnswers |
     if (typeof sealed !== 'string' || sealed.length > limits.requestStateBytes) throw bad()
     const opened = context.seal.open(sealed, 'ask', ownerOf(call))
     if (!isObject(opened) || typeof opened['until'] !== 'number' || opened['until'] < context.clock.now()) throw bad()
+    if (typeof opened['connect'] === 'string') return resumedConnect(opened['connect'], responses)
     state = typeof opened['state'] === 'string' ? opened['state'] : undefined
   }
   const kept = Object.entries(isObject(responses) ? responses : {}).filter(([, value]) => isObject(value))
-  return { responses: Object.fromEntries(kept), ...(state === undefined ? {} : { state }) }
+  return { answers: { responses: Object.fromEntries(kept), ...(state === undefined ? {} : { state }) } }
+}
+
+/** A user who did not want to go to the page is not waited for. */
+function resumedConnect(pendingId: string, responses: Json | undefined): Resumed {
+  const answer = isObject(responses) ? responses[connectKey] : undefined
+  const action = isObject(answer) ? answer['action'] : 'accept'
+  if (action === 'decline' || action === 'cancel')
+    throw new GatewayError('sign_in_failed', { words: 'The user did not connect the account.' })
+  return { connect: pendingId }
 }
 
 /** The state to come back, bound to the caller, the tool and the arguments. */
-export function sealState(context: McpContext, call: ToolCall, state: string | undefined): string {
-  const value = { until: context.clock.now() + limits.askMs, ...(state === undefined ? {} : { state }) }
-  return context.seal.close(value, 'ask', ownerOf(call))
+export function sealState(
+  context: McpContext,
+  call: ToolCall,
+  held: { readonly state?: string | undefined; readonly connect?: string },
+): string {
+  const until = context.clock.now() + limits.askMs
+  const kept = Object.entries(held).filter(([, value]) => value !== undefined)
+  return context.seal.close({ until, ...Object.fromEntries(kept) }, 'ask', ownerOf(call))
 }
 
 const ownerOf = (call: ToolCall): string => JSON.stringify([principalKey(call.caller), call.name, call.arguments])

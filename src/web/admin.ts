@@ -6,6 +6,7 @@ import { bodyLimit } from 'hono/body-limit'
 import type { Keys } from '../auth/keys.ts'
 import type { Snapshot, TargetStatus } from '../call/snapshot.ts'
 import type { Clock } from '../core/clock.ts'
+import type { Connections } from '../credentials/oauth/connections.ts'
 import { GatewayError, toGatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
@@ -13,6 +14,7 @@ import type { Secret } from '../core/secret.ts'
 import { timesIn } from '../mcp/exchange.ts'
 import type { Guard } from '../mcp/guard.ts'
 import type { Usage } from '../meter/usage.ts'
+import { connectionRoutes } from './admin-connections.ts'
 import { keyRoutes } from './admin-keys.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
@@ -35,6 +37,7 @@ export interface AdminRoom {
   readonly guard: Guard
   readonly registrar: Registrar
   readonly keys: Pick<Keys, 'create' | 'list' | 'revoke'>
+  readonly connections: () => Pick<Connections, 'list' | 'disconnectById'>
   readonly usage: Usage
   readonly metrics: Metrics
   readonly log: Log
@@ -67,6 +70,7 @@ export function adminRoutes(room: AdminRoom): Hono<{ Bindings: HttpBindings }> {
   })
   app.get('/api/tools', (c) => c.json(tools(room.current(), c.req.query('target'))))
   app.route('/', keyRoutes(room))
+  app.route('/', connectionRoutes(room))
   app.get('/api/usage', async (c) => {
     const by = c.req.query('by')
     const answer = await room.usage.answer({

@@ -1,0 +1,25 @@
+/** What the gateway keeps, opened beside it or in its place: a running one sees a change within a second. */
+import { loadSettings, type Settings } from '../config/load.ts'
+import { systemClock } from '../core/clock.ts'
+import { keyringOf, recordsFile } from '../gateway/state.ts'
+import { privateDir } from '../store/files.ts'
+import type { Records } from '../store/records.ts'
+import { openRecords } from '../store/sqlite-records.ts'
+import { createVault, type Vault } from '../vault/vault.ts'
+
+export interface Opened {
+  readonly settings: Settings
+  readonly records: Records
+  readonly vault: Vault
+}
+
+export async function withState<T>(config: string | undefined, act: (opened: Opened) => Promise<T>): Promise<T> {
+  const settings = loadSettings(config)
+  privateDir(settings.dataDir)
+  const records = openRecords(recordsFile(settings.dataDir), systemClock)
+  try {
+    return await act({ settings, records, vault: createVault(keyringOf(settings)) })
+  } finally {
+    await records.close()
+  }
+}
