@@ -8,6 +8,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import autocannon from 'autocannon'
+import { startIdentityProvider } from '../test/support/identity-provider.ts'
 
 const seconds = Number(process.env['BENCH_SECONDS'] ?? 4)
 const main = join(import.meta.dirname, '../bin/toolgate.mjs')
@@ -40,6 +41,7 @@ async function startServer(
 interface Started {
   readonly child: ChildProcess
   readonly url: string
+  readonly adminUrl: string
   readonly readyMs: number
 }
 
@@ -54,15 +56,15 @@ async function startGateway(dir: string, config: object): Promise<Started> {
   })
   children.push(child)
   let log = ''
-  const url = await new Promise<string>((resolve, reject) => {
+  const urls = await new Promise<Pick<Started, 'url' | 'adminUrl'>>((resolve, reject) => {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       log += text
       const line = log.split('\n').find((candidate) => candidate.includes('"msg":"ready"'))
-      if (line !== undefined) resolve((JSON.parse(line) as { url: string }).url)
+      if (line !== undefined) resolve(JSON.parse(line) as Pick<Started, 'url' | 'adminUrl'>)
     })
     child.once('exit', () => reject(new Error(log)))
   })
-  return { child, url, readyMs: performance.now() - began }
+  return { child, url: urls.url, adminUrl: urls.adminUrl, readyMs: performance.now() - began }
 }
 
 const headers = (method: string, name?: string): { [header: string]: string } => ({
@@ -95,8 +97,9 @@ async function drive(
   url: string,
   connections: number,
   options: { method?: 'POST' | 'GET'; headers?: object; body?: string } = {},
+  duration = seconds,
 ): Promise<Figures> {
-  const run = await autocannon({ url, connections, duration: seconds, ...(options as object) })
+  const run = await autocannon({ url, connections, duration, ...(options as object) })
   return {
     rate: run['2xx'] / run.duration,
     p50: run.latency.p50,
@@ -207,6 +210,85 @@ async function calls(): Promise<void> {
   rmSync(dir, { recursive: true })
 }
 
+/** What it costs to be let in: the same call with every way in, each with the same token or key again and again. */
+async function signedIn(): Promise<void> {
+  const connections = 32
+  const downstreamPort = await freePort()
+  await startServer('downstream', downstreamPort)
+  const provider = await startIdentityProvider()
+  const ways = [
+    { name: 'none', inbound: { type: 'none' } },
+    { name: 'jwt', inbound: { type: 'jwt', discoveryUrl: provider.discoveryUrl, allowedScopes: ['tools'] } },
+    { name: 'apiKey', inbound: { type: 'apiKey' } },
+  ]
+  const doors: { name: string; call: (duration: number) => Promise<Figures>; stop: () => Promise<void> }[] = []
+  for (const { name, inbound } of ways) {
+    const dir = mkdtempSync(join(tmpdir(), 'toolgate-bench-'))
+    mkdirSync(join(dir, 'specs'))
+    writeFileSync(join(dir, 'specs/pets.json'), JSON.stringify(petstore(1)))
+    const { child, url, adminUrl } = await startGateway(dir, {
+      admin: { port: await freePort(), tools: false },
+      egress: { allow: [`127.0.0.1:${downstreamPort}`, provider.address] },
+      targets: { pets: { server: `http://127.0.0.1:${downstreamPort}` } },
+      inbound,
+    })
+    const token =
+      name === 'jwt' ? await provider.token(`${url}/mcp`) : name === 'apiKey' ? await newKey(adminUrl, dir) : undefined
+    const call = {
+      method: 'POST' as const,
+      headers: {
+        ...headers('tools/call', 'pets___get_pet'),
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
+      body: body('tools/call', { name: 'pets___get_pet', arguments: { id: 42, verbose: true } }),
+    }
+    doors.push({
+      name,
+      call: (duration) => drive(`${url}/mcp`, connections, call, duration),
+      async stop() {
+        await stop(child)
+        rmSync(dir, { recursive: true })
+      },
+    })
+  }
+  for (const door of doors) await door.call(1)
+  // in turn, and each compared within its own turn, so that the machine's moods strike all alike
+  const turns: (readonly Figures[])[] = []
+  for (let turn = 0; turn < 8; turn++) {
+    const figures: Figures[] = []
+    for (const door of doors) figures.push(await door.call(seconds / 2))
+    turns.push(figures)
+  }
+  row(`tools/call at ${connections} connections, inbound`, 'calls/s', 'ratio, median of 8', 'best and worst', 'errors')
+  row('---', '---', '---', '---', '---')
+  for (const [place, { name }] of doors.entries()) {
+    const ratios = turns.map((turn) => (turn[place]?.rate ?? 0) / (turn[0]?.rate ?? 0)).toSorted((a, b) => a - b)
+    const rates = turns.map((turn) => turn[place]?.rate ?? 0).toSorted((a, b) => a - b)
+    const errors = turns.reduce((sum, turn) => sum + (turn[place]?.errors ?? 0), 0)
+    const spread = `${round(ratios.at(-1) ?? 0, 2)}, ${round(ratios[0] ?? 0, 2)}`
+    row(name, round(median(rates)), round(median(ratios), 2), spread, String(errors))
+  }
+  process.stdout.write('\n')
+  for (const door of doors) await door.stop()
+  await provider.close()
+}
+
+/** Of numbers in order. */
+const median = (sorted: readonly number[]): number => {
+  const half = sorted.length / 2
+  return ((sorted[Math.ceil(half) - 1] ?? 0) + (sorted[Math.floor(half)] ?? 0)) / 2
+}
+
+async function newKey(adminUrl: string, dir: string): Promise<string> {
+  const token = readFileSync(join(dir, '.toolgate/admin-token'), 'utf8').trim()
+  const answer = await fetch(`${adminUrl}/api/keys`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}` },
+    body: JSON.stringify({ name: 'bench' }),
+  })
+  return ((await answer.json()) as { key: string }).key
+}
+
 async function lists(): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'toolgate-bench-'))
   mkdirSync(join(dir, 'specs'))
@@ -293,8 +375,7 @@ async function stop(child: ChildProcess): Promise<void> {
   await new Promise((resolve) => child.once('exit', resolve))
 }
 
-try {
-  await startUp()
+async function imports(): Promise<void> {
   const big =
     process.env['BENCH_DESCRIPTION'] ?? join(import.meta.dirname, '../.corpus/open/specs/github/api.github.com.json')
   if (existsSync(big)) await importOf(big)
@@ -306,8 +387,14 @@ try {
   if (existsSync(many)) await importOf(many, 'corpus.ts')
   else process.stdout.write(`Import of many descriptions: skipped, BENCH_DESCRIPTIONS names no folder\n`)
   process.stdout.write('\n')
-  await calls()
-  await lists()
+}
+
+const tables: { readonly [name: string]: () => Promise<void> } = { startUp, imports, calls, signedIn, lists }
+
+try {
+  // all of them, or those that are named: `npm run bench -- signedIn`
+  const named = process.argv.slice(2)
+  for (const [name, table] of Object.entries(tables)) if (named.length === 0 || named.includes(name)) await table()
 } finally {
   for (const child of children) if (child.exitCode === null) child.kill('SIGKILL')
 }

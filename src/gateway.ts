@@ -102,7 +102,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
   const adminUrl = urlOf(settings.admin.host, admin.port)
 
   const publicUrl = (settings.publicUrl ?? url).replace(/\/+$/, '')
-  const state = await openState({ settings, clock, log, publicUrl })
+  const state = openState({ settings, clock, log, publicUrl })
   const importer = createImporter(clock)
   const openEgress = (allow: readonly string[]): ReturnType<typeof createEgress> => createEgress({ allow, clock })
   const ownEgress = openEgress([new URL(adminUrl).host])
@@ -202,7 +202,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
           }),
       },
       keys: state.keys,
-      connections: state.connections,
+      connections: () => state.connections(),
       usage,
       metrics,
       log,

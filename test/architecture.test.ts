@@ -198,7 +198,7 @@ describe('one door per danger', () => {
     ],
     [
       'the value of a secret',
-      'credentials, vault, core/secret.ts, auth/sigv4.ts, mcp/seal.ts, and where a new key is shown once',
+      'credentials, vault, core/secret.ts, auth/sigv4.ts, mcp/seal.ts, where a new key is shown once, and the façade’s tokens',
       only(
         'credentials/',
         'vault/',
@@ -206,6 +206,7 @@ describe('one door per danger', () => {
         'auth/sigv4.ts',
         'mcp/seal.ts',
         'web/admin-keys.ts',
+        'web/facade/grants.ts',
         'cli/key.ts',
       ),
       words(/\.reveal\b/g),

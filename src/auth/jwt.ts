@@ -49,7 +49,7 @@ export interface TokenCheck {
 }
 
 /** What the rows look at. */
-export interface Evidence {
+interface Evidence {
   readonly token: string
   readonly header: Claims
   readonly claims: Claims

@@ -33,7 +33,7 @@ export async function listConnections(options: CommonOptions): Promise<void> {
       ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
       ...(after === undefined ? {} : { after }),
     })
-    const page = answer.parse(await admin(options.config, 'GET', `/api/connections?${query}`))
+    const page = answer.parse(await admin(options.config, 'GET', `/api/connections?${query.toString()}`))
     found.push(...page.connections)
     after = page.next
   } while (after !== undefined)

@@ -188,6 +188,25 @@ export const limits = {
   callbackBytes: 16 * KiB,
   connectionsPage: 200,
 
+  // AWS
+  awsRequestMs: 5_000,
+  awsResponseBytes: 512 * KiB,
+  awsAttempts: 3,
+  awsSessionMs: 60 * 60_000,
+  awsEarlyMs: 5 * 60_000,
+  awsLeewayMs: 10_000,
+  awsChainMs: 60_000,
+  awsSecretMs: 5 * 60_000,
+  awsSecretGoodMs: 4 * 60 * 60_000,
+  awsSecretsKept: 1_000,
+  awsPatienceMs: 1_000,
+  awsPauseMs: 5_000,
+  awsRenewMs: 5_000,
+  awsClockOffMs: 24 * 60 * 60_000,
+  awsClockOffMsMin: 60_000,
+  awsErrorBytes: 16 * KiB,
+  awsQueryNames: 128,
+
   // users’ browsers
   confirmationTries: 5,
   browserFormBytes: 8 * KiB,

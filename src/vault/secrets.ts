@@ -7,7 +7,7 @@ import type { Secret } from '../core/secret.ts'
 import type { Records } from '../store/records.ts'
 import type { Place, Vault } from './vault.ts'
 
-export interface SecretInfo {
+interface SecretInfo {
   readonly name: string
   /** Milliseconds since the Unix epoch. */
   readonly updated: number

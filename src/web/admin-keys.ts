@@ -27,7 +27,7 @@ interface KeyRoom {
 export function keyRoutes({ keys, log }: KeyRoom): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>()
   app.get('/api/keys', async (c) => c.json({ keys: (await keys.list()).map(shownKey) }))
-  app.post('/api/keys', bodyLimit({ maxSize: limits.keyRequestBytes }), async (c) => {
+  app.post('/api/keys', bodyLimit({ maxSize: limits.keyRequestBytes, onError: tooLarge }), async (c) => {
     const asked = request.safeParse(await c.req.json().catch(() => undefined))
     if (!asked.success) throw new GatewayError('invalid_params', { words: wordsOf(asked.error) })
     const { expires, tenant, scopes, targets, sigv4, name } = asked.data
@@ -49,6 +49,10 @@ export function keyRoutes({ keys, log }: KeyRoom): Hono<{ Bindings: HttpBindings
     return c.body(null, 204)
   })
   return app
+}
+
+const tooLarge = (): never => {
+  throw new GatewayError('body_too_large')
 }
 
 const wordsOf = (error: z.ZodError): string =>

@@ -8,11 +8,11 @@ export interface MetadataRoom {
   describe(path: string): Promise<ResourceMetadata | undefined>
 }
 
-export function metadataRoutes({ describe }: MetadataRoom): Hono<{ Bindings: HttpBindings }> {
+export function metadataRoutes(room: MetadataRoom): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>()
   const prefix = '/.well-known/oauth-protected-resource'
   app.on('GET', [prefix, `${prefix}/*`], async (c) => {
-    const document = await describe(c.req.path)
+    const document = await room.describe(c.req.path)
     if (document === undefined) return c.json({ error: 'There is nothing here.' }, 404)
     return c.json(document, 200, { 'access-control-allow-origin': '*', 'cache-control': 'max-age=300' })
   })

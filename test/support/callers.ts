@@ -47,7 +47,9 @@ export interface Shown {
   readonly text: string
 }
 
-export const shownOf = ({ status, headers, text }: Awaited<ReturnType<typeof post>>): Shown => ({
+type Answered = Pick<Awaited<ReturnType<typeof post>>, 'status' | 'headers' | 'text'>
+
+export const shownOf = ({ status, headers, text }: Answered): Shown => ({
   status,
   headers: Object.fromEntries([...headers].filter(([name]) => name !== 'date')),
   text,
@@ -74,7 +76,7 @@ export function callerOf(mcp: string, fields: Fields) {
     list: async () => namesIn((await modern('tools/list')).json),
     listLegacy: async () => namesIn((await legacy('tools/list')).json),
     /** A session of 2025-11-25. */
-    async session(capabilities: object = {}): Promise<string> {
+    initialize: async (capabilities: object = {}): Promise<string> => {
       const params = { protocolVersion: '2025-11-25', capabilities, clientInfo: { name: 'test', version: '1' } }
       const answer = await legacy('initialize', params, undefined, 0)
       return answer.headers.get('mcp-session-id') ?? ''
@@ -102,7 +104,16 @@ export const signerOf = ({ id, key }: AccessKeyPair, service = 'bedrock-agentcor
 export function unsigned(url: string, fields: Fields, body: object) {
   const { protocol, hostname, port, host, pathname: path } = new URL(url)
   const headers = { host, ...fields }
-  return { method: 'POST', protocol, hostname, port: Number(port), path, query: {}, headers, body: JSON.stringify(body) }
+  return {
+    method: 'POST',
+    protocol,
+    hostname,
+    port: Number(port),
+    path,
+    query: {},
+    headers,
+    body: JSON.stringify(body),
+  }
 }
 
 /** A call signed in its header. */
@@ -114,8 +125,7 @@ export async function callSigned(signer: SignatureV4, mcp: string, name: string)
 
 /** Lines of the usage spool under a gateway’s folder that begin or end a call. */
 export function spooled(dir: string): { readonly kind: 'b' | 'e'; readonly call: Loose }[] {
-  return filesUnder(join(dir, '.toolgate'))
-    .filter((path) => path.includes('spool'))
+  return filesUnder(join(dir, '.toolgate/usage'))
     .flatMap((path) => readFileSync(path, 'utf8').split('\n'))
     .flatMap((line) => {
       const value: Loose = line === '' ? {} : JSON.parse(line)

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { CompactSign, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose'
-import { type Configuration, Provider } from 'oidc-provider'
+import { type Configuration, errors, Provider } from 'oidc-provider'
 
 export type TokenClaims = { readonly [name: string]: unknown }
 
@@ -35,6 +35,13 @@ export interface IdentityProvider {
   close(): Promise<void>
 }
 
+/** A provider that standard clients cannot use: known clients only, one resource, which nobody may name. */
+export interface ClosedProvider {
+  readonly clients: readonly { readonly id: string; readonly secret: string; readonly redirectUri: string }[]
+  /** Of every access token. */
+  readonly audience: string
+}
+
 const machine = { id: 'machine', secret: 'a secret of the tests only' }
 export const user = 'alice'
 
@@ -60,7 +67,7 @@ const makeKeys = (): Promise<JWK[]> =>
 
 const publicPart = ({ d: _d, p: _p, q: _q, dp: _dp, dq: _dq, qi: _qi, ...rest }: JWK): JWK => rest
 
-function configuration(jwks: readonly JWK[], provider: IdentityProvider): Configuration {
+function configuration(jwks: readonly JWK[], provider: IdentityProvider, closed?: ClosedProvider): Configuration {
   return {
     jwks: { keys: jwks },
     clients: [
@@ -71,6 +78,12 @@ function configuration(jwks: readonly JWK[], provider: IdentityProvider): Config
         response_types: [],
         redirect_uris: [],
       },
+      ...(closed?.clients ?? []).map(({ id, secret, redirectUri }) => ({
+        client_id: id,
+        client_secret: secret,
+        redirect_uris: [redirectUri],
+        grant_types: ['authorization_code', 'refresh_token'],
+      })),
     ],
     scopes: ['openid', 'offline_access', 'tools', 'tools:write'],
     cookies: { keys: ['cookies of the tests only'] },
@@ -94,17 +107,21 @@ function configuration(jwks: readonly JWK[], provider: IdentityProvider): Config
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
-      registration: { enabled: true },
-      clientIdMetadataDocument: { enabled: true, ack: 'draft-02' },
+      registration: { enabled: closed === undefined },
+      clientIdMetadataDocument: { enabled: closed === undefined, ack: 'draft-02' },
       resourceIndicators: {
         enabled: true,
         useGrantedResource: () => true,
-        getResourceServerInfo: (_ctx, resource) => ({
-          scope: 'tools tools:write',
-          audience: resource,
-          accessTokenFormat: 'jwt',
-          jwt: { sign: { alg: provider.algorithm } },
-        }),
+        ...(closed === undefined ? {} : { defaultResource: () => closed.audience }),
+        getResourceServerInfo: (_ctx, resource) => {
+          if (closed !== undefined && resource !== closed.audience) throw new errors.InvalidTarget()
+          return {
+            scope: 'tools tools:write',
+            audience: resource,
+            accessTokenFormat: 'jwt',
+            jwt: { sign: { alg: provider.algorithm } },
+          }
+        },
       },
     },
   }
@@ -128,7 +145,7 @@ async function interact(oidc: Provider, request: IncomingMessage, response: Serv
   await oidc.interactionFinished(request, response, { consent: { grantId: await grant.save() } })
 }
 
-export async function startIdentityProvider(): Promise<IdentityProvider> {
+export async function startIdentityProvider(closed?: ClosedProvider): Promise<IdentityProvider> {
   const heard = new Map<string, number>()
   const server = createServer((request, response) => {
     const path = (request.url ?? '').split('?', 1)[0] ?? ''
@@ -213,7 +230,7 @@ export async function startIdentityProvider(): Promise<IdentityProvider> {
   let oidc: Provider
   let callback: ReturnType<Provider['callback']>
   const renew = (): void => {
-    oidc = new Provider(issuer, configuration([...current, ...retired], provider))
+    oidc = new Provider(issuer, configuration([...current, ...retired], provider, closed))
     callback = oidc.callback()
   }
   renew()

@@ -44,7 +44,7 @@ export interface Connection {
   readonly refreshable: boolean
 }
 
-export interface ConnectionsPage {
+interface ConnectionsPage {
   readonly connections: readonly Connection[]
   /** Give it as `after` for the next page; undefined on the last. */
   readonly next: string | undefined

@@ -9,6 +9,7 @@ import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Json } from '../../core/model.ts'
 import { timesIn } from '../../mcp/exchange.ts'
+import { fieldsOf } from './fields.ts'
 import type { ConnectRoom } from './room.ts'
 
 export type PageContext = Context<{ Bindings: HttpBindings }>
@@ -51,7 +52,7 @@ export class Browser {
   setCookie(name: string, value: string, ms?: number): void {
     setCookie(this.#c, name, value, {
       ...this.#place(),
-      httpOnly: true,
+      httpOnly: false,
       sameSite: 'Lax',
       ...(ms === undefined ? {} : { maxAge: Math.floor(ms / 1_000) }),
     })
@@ -62,9 +63,7 @@ export class Browser {
   }
 
   #place(): { prefix: 'host'; secure: true; path: '/' } | { path: string } {
-    return this.#site.secure
-      ? { prefix: 'host', secure: true, path: '/' }
-      : { path: `${this.#site.base}/connect` }
+    return this.#site.secure ? { prefix: 'host', secure: true, path: '/' } : { path: `${this.#site.base}/connect` }
   }
 
   /** What was put into a cookie by `keep`, while its time lasts. */
@@ -123,11 +122,3 @@ const browserCookie = 'toolgate-browser'
 const staleForm = 'This page was open for too long, or cookies are switched off. Open the link again.'
 const foreignForm = ({ origin }: Site): string =>
   `This form came from another site. Open the link again; its address begins with ${origin}.`
-
-/** Throws `invalid_params` for a field that is there twice: no two programs read it alike. */
-export function fieldsOf(text: string): URLSearchParams {
-  const fields = new URLSearchParams(text)
-  for (const name of new Set(fields.keys()))
-    if (fields.getAll(name).length > 1) throw new GatewayError('invalid_params', { words: 'A field came twice.' })
-  return fields
-}

@@ -15,7 +15,7 @@ import { toFault } from '../../credentials/oauth/fault.ts'
 import type { OAuthOptions, OAuthRoom, Owner } from '../../credentials/oauth/room.ts'
 import { createServers, type Server } from '../../credentials/oauth/server.ts'
 import { createWire } from '../../credentials/oauth/wire.ts'
-import { fieldsOf } from './browser.ts'
+import { fieldsOf } from './fields.ts'
 
 /** The part of an `inbound` of type `jwt` that makes the gateway a client of its provider. */
 export interface IdentityOptions {
@@ -35,8 +35,8 @@ const person = z.object({
   sub: z.string(),
   /** For people. */
   name: z.string(),
-  tenant: z.string().optional(),
-  refinement: z.string().optional(),
+  tenant: z.string().nullable(),
+  refinement: z.string().nullable(),
 })
 
 /** Who a browser is signed in as. */
@@ -52,9 +52,10 @@ export type Ticket = z.infer<typeof ticket>
 export const asTicket = (value: Json | undefined): Ticket | undefined => ticket.safeParse(value).data
 
 export interface Identity {
-  /** The provider’s host: for people, and unique among providers at different hosts. */
+  /** Tells it from others; safe to show. */
+  readonly key: string
+  /** The issuer without its scheme: for people. */
   readonly label: string
-  readonly discoveryUrl: string
   /** Whether it speaks for this caller. */
   knows(owner: Owner): boolean
   /** Whether the person is the caller: the same `iss` and `sub`, whatever refines them. */
@@ -87,8 +88,8 @@ export function createIdentity(options: IdentityOptions, room: OAuthRoom, public
   const issuers = issuersOf(options.discoveryUrl)
   const redirectUri = identityRedirectUri(publicUrl)
   return {
-    label: new URL(options.discoveryUrl).host,
-    discoveryUrl: options.discoveryUrl,
+    key: `${options.clientId} ${issuers[0]}`,
+    label: issuers[0].replace(/^https?:\/\//, ''),
     knows: ({ subject }) => issuers.some((issuer) => subject.startsWith(`${issuer}|`)),
     is: (who, owner) => isPerson(options, who, owner),
     ownerOf: (who) => ownerOf(options, who),
@@ -113,7 +114,8 @@ const notSignedIn = 'You were not signed in. Go back to the link that your agent
 
 const unavailable = (error: unknown): never => {
   throw new GatewayError('token_unavailable', {
-    words: 'Your identity provider cannot be reached, or is not set up for this. Try again shortly, or tell the operator.',
+    words:
+      'Your identity provider cannot be reached, or is not set up for this. Try again shortly, or tell the operator.',
     cause: error,
   })
 }
@@ -122,13 +124,13 @@ const unavailable = (error: unknown): never => {
 function isPerson({ principalClaim }: IdentityOptions, who: Person, { tenant, subject }: Owner): boolean {
   const bar = principalClaim === undefined ? subject.length : subject.lastIndexOf('|')
   const isSubject = subject.slice(0, bar) === `${who.issuer}|${who.sub}`
-  const isRefined = who.refinement === undefined || subject.slice(bar + 1) === who.refinement
-  return isSubject && isRefined && (who.tenant === undefined || who.tenant === tenant)
+  const isRefined = who.refinement === null || subject.slice(bar + 1) === who.refinement
+  return isSubject && isRefined && (who.tenant === null || who.tenant === tenant)
 }
 
 function ownerOf({ principalClaim }: IdentityOptions, who: Person): Owner | undefined {
-  if (who.tenant === undefined || (principalClaim !== undefined && who.refinement === undefined)) return undefined
-  const parts = [who.issuer, who.sub, ...(who.refinement === undefined ? [] : [who.refinement])]
+  if (who.tenant === null || (principalClaim !== undefined && who.refinement === null)) return undefined
+  const parts = [who.issuer, who.sub, ...(who.refinement === null ? [] : [who.refinement])]
   return { tenant: who.tenant, subject: parts.join('|') }
 }
 
@@ -164,7 +166,10 @@ async function redeem(
   query: string,
   { state, nonce, verifier }: Ticket,
 ): Promise<oauth.IDToken> {
-  const client: oauth.Client = { client_id: options.clientId, [oauth.clockTolerance]: limits.callerTokenLeewayMs / 1_000 }
+  const client: oauth.Client = {
+    client_id: options.clientId,
+    [oauth.clockTolerance]: limits.callerTokenLeewayMs / 1_000,
+  }
   const callback = oauth.validateAuthResponse(server.as, client, fieldsOf(query), state)
   const auth = await authenticationOf(options, undefined, server)
   const response = await oauth.authorizationCodeGrantRequest(
@@ -205,7 +210,7 @@ function toPerson(options: IdentityOptions, token: oauth.IDToken): Person {
     issuer,
     sub,
     name: name.find((found) => found !== undefined) ?? sub,
-    ...(tenant === undefined ? {} : { tenant }),
-    ...(refinement === undefined ? {} : { refinement }),
+    tenant: tenant ?? null,
+    refinement: refinement ?? null,
   }
 }

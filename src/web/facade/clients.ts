@@ -38,9 +38,9 @@ const purpose = 'façade client'
 export const schemesOf = (room: FacadeRoom): ReadonlySet<string> => new Set(room.redirectSchemes)
 
 /** Control characters, and those that turn the direction of writing, have no place in a name that is shown. */
-const shownName = (name: string): string | undefined => {
-  const clean = name.toWellFormed().replaceAll(/[\p{C}\p{Z}\s]+/gu, ' ')
-  return [...clean.trim()].slice(0, limits.facadeNameChars).join('').trim() || undefined
+function shownName(name: string): string | undefined {
+  const clean = name.replaceAll(/[\p{C}\p{Z}\s]+/gu, ' ').trim()
+  return clean.slice(0, limits.facadeNameChars).toWellFormed() || undefined
 }
 
 function readMetadata(text: string): z.infer<typeof asked> {

@@ -3,7 +3,7 @@
  * token works once (RFC 9700 §4.14.2); what is kept of a sign-in is a count, which grows with each use.
  */
 import { z } from 'zod'
-import { GatewayError } from '../../core/errors.ts'
+import { GatewayError, toGatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import { Secret } from '../../core/secret.ts'
 import type { TokenSet } from '../../credentials/oauth/client.ts'
@@ -80,6 +80,26 @@ const textsOf = (set: TokenSet, scopes: readonly string[], now: number): Tokens 
   // RFC 6749 §5.1: what is left out is what was asked for
   scopes: [...(set.scopes ?? scopes)],
 })
+
+/** Rejects with an `OAuthRefusal` when this gateway would not take the token that the provider gave. */
+export async function checkToken(room: FacadeRoom, { access }: TokenSet): Promise<void> {
+  let cause: unknown = new Error('the token is of another issuer, or no JWT')
+  try {
+    if ((await room.check(access.reveal())) !== undefined) return
+  } catch (error) {
+    if (toGatewayError(error).code === 'issuer_unavailable')
+      throw new OAuthRefusal('temporarily_unavailable', 'The token cannot be checked now. Try again shortly.')
+    cause = error
+  }
+  throw new OAuthRefusal(
+    'server_error',
+    'The identity provider gave a token that is not good here. Tell the operator.',
+    {
+      detail: 'token_not_good_here',
+      cause,
+    },
+  )
+}
 
 /** A code for the client, good once and for `limits.facadeCodeMs`. `scopes` is what was asked for. */
 export async function issueCode(

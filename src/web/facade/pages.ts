@@ -1,5 +1,5 @@
 /** The façade’s pages: no script, one fixed style, nothing from elsewhere, in nobody’s frame. */
-import { html } from 'hono/html'
+import { html, raw } from 'hono/html'
 import { placeOf } from '../../auth/facade-redirect.ts'
 import { hashed } from '../../credentials/oauth/record.ts'
 import type { FacadeContext } from './room.ts'
@@ -17,20 +17,19 @@ export const pageHeaders: { readonly [name: string]: string } = {
   'x-frame-options': 'DENY',
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
-  'cross-origin-opener-policy': 'same-origin',
   'cache-control': 'no-store',
 }
 
 type Markup = ReturnType<typeof html>
 
-const page = async (c: FacadeContext, status: 200 | 400 | 403, title: string, body: Markup, head?: Markup) => {
+const page = async (c: FacadeContext, status: 200 | 400 | 403 | 503, title: string, body: Markup, head?: Markup) => {
   const text = await html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>${title}</title>
-<style>${rawStyle}</style>
+<style>${raw(style)}</style>
 ${head ?? ''}
 </head>
 <body>
@@ -40,14 +39,6 @@ ${body}
 </html>
 `
   return c.html(text, status, { ...pageHeaders })
-}
-
-/** The fixed text, as its hash has it. */
-const rawStyle = raw(style)
-
-function raw(text: string): Markup {
-  // a template without values is not escaped
-  return html(Object.assign([text], { raw: [text] }))
 }
 
 export interface Consent {
@@ -97,5 +88,5 @@ export const onwardPage = (c: FacadeContext, url: string): Promise<Response> =>
     html`<meta http-equiv="refresh" content="0;url=${url}">`,
   )
 
-export const refusalPage = (c: FacadeContext, status: 400 | 403, words: string): Promise<Response> =>
+export const refusalPage = (c: FacadeContext, status: 400 | 403 | 503, words: string): Promise<Response> =>
   page(c, status, 'This does not work', html`<p>${words}</p><p>Go back to your application and sign in again.</p>`)

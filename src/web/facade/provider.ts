@@ -13,7 +13,7 @@ import { callbackUri, type FacadeRoom, OAuthRefusal } from './room.ts'
 export interface Proof {
   readonly issuer: string
   readonly verifier: string
-  readonly nonce?: string | undefined
+  readonly nonce?: string
 }
 
 export interface Begun {
@@ -68,7 +68,11 @@ export function refusalOf(fault: TokenFault): OAuthRefusal {
   const isRefusedHere = fault.cause instanceof GatewayError && fault.cause.code === 'egress_refused'
   return fault.fate === 'refused' || isRefusedHere
     ? new OAuthRefusal('server_error', 'The identity provider gave no token. Tell the operator.', how)
-    : new OAuthRefusal('temporarily_unavailable', 'The identity provider could not be asked. Try again shortly.', how)
+    : new OAuthRefusal(
+        'temporarily_unavailable',
+        'The identity provider did not answer as it should. Try again shortly.',
+        how,
+      )
 }
 
 async function begin(
@@ -98,7 +102,7 @@ async function begin(
   query.set('code_challenge', await oauth.calculatePKCECodeChallenge(verifier))
   query.set('code_challenge_method', 'S256')
   if (nonce !== undefined) query.set('nonce', nonce)
-  return { url: url.href, state, proof: { issuer: as.issuer, verifier, nonce } }
+  return { url: url.href, state, proof: { issuer: as.issuer, verifier, ...(nonce === undefined ? {} : { nonce }) } }
 }
 
 const misconfigured = (detail: string, why: string): OAuthRefusal =>

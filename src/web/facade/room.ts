@@ -1,6 +1,7 @@
 /** The words of the façade: what it is configured with, what it needs of the gateway, what it reports and refuses. */
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
+import type { TokenCheck } from '../../auth/jwt.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { Secret } from '../../core/secret.ts'
@@ -30,6 +31,8 @@ export interface FacadeRoom {
   /** What the gateway is called on the page that asks for consent. */
   readonly name: string
   readonly provider: ProviderOptions
+  /** The inbound check, which the provider’s tokens must pass: else clients would sign in again and again. */
+  readonly check: TokenCheck['check']
   /** What `resource` may be (RFC 8707): see `resourceAliases`. */
   readonly aliases: () => readonly string[]
   /** Schemes without a dot that clients may be sent back to, for example `cursor`. */
