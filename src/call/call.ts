@@ -161,8 +161,8 @@ async function reach(
   let { secrets } = signed
   let response = await send(signed)
   // RFC 9110 §15.5.2: a 401 was not processed, so whatever it asked for may be asked once more, with a newer token
-  if (response.status === 401 && signed.fingerprint !== undefined) {
-    if ((await credential?.renew?.(caller, target, signed.fingerprint)) === true) {
+  if (signed.fingerprint !== undefined && (credential?.isRejection?.(response) ?? response.status === 401)) {
+    if ((await credential?.renew?.(caller, target, signed.fingerprint, response)) === true) {
       const again = await sign(request, credential, caller, target)
       secrets = [...secrets, ...again.secrets]
       response = await send(again)

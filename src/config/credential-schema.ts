@@ -1,7 +1,7 @@
 /** What the configuration says of a credential: as whom the gateway calls a target. */
 import { z } from 'zod'
 import { vendorNames } from '../credentials/oauth/vendors.ts'
-import { secretRef } from './secret-schema.ts'
+import { anySecretRef, secretRef } from './secret-schema.ts'
 import { httpUrl } from './target-schema.ts'
 
 const text = z.string().min(1).max(2_048)
@@ -12,10 +12,10 @@ const apiKey = z.strictObject({
   in: z.enum(['header', 'query', 'cookie']),
   name: visible.max(128),
   prefix: visible.max(64).optional().describe('For example `Bearer`.'),
-  value: secretRef,
+  value: anySecretRef,
 })
 
-const basic = z.strictObject({ type: z.literal('basic'), username: secretRef, password: secretRef })
+const basic = z.strictObject({ type: z.literal('basic'), username: anySecretRef, password: anySecretRef })
 
 /** A discovery document may stand anywhere; an endpoint may carry a query. */
 const endpoint = z.string().refine((address) => {
@@ -41,7 +41,7 @@ const oauth2 = z
     tokenEndpoint: endpoint.optional(),
     revocationEndpoint: endpoint.optional(),
     clientId: text,
-    clientSecret: secretRef.optional(),
+    clientSecret: anySecretRef.optional(),
     privateKey: secretRef.optional().describe('PEM or JWK, for `private_key_jwt` and for assertions.'),
     clientAuthentication: z.enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none']).optional(),
     scopes: z.array(text).max(256).default([]),
@@ -73,6 +73,22 @@ const oauth2 = z
     { message: 'needs `vendor`, `discoveryUrl`, or `issuer` with its endpoints' },
   )
 
-export const credentialSchema = z.discriminatedUnion('type', [apiKey, basic, oauth2])
+const sigv4 = z
+  .strictObject({
+    type: z.literal('sigv4'),
+    service: text.describe('The signing name, for example `execute-api`.'),
+    region: text,
+    accessKeyId: anySecretRef.optional(),
+    secretAccessKey: anySecretRef.optional().describe('With `accessKeyId`; AWS’s default chain is asked otherwise.'),
+    sessionToken: anySecretRef.optional(),
+    roleArn: text.optional().describe('The role to assume.'),
+    roleSessionName: text.optional(),
+    stsEndpoint: endpoint.optional(),
+  })
+  .refine(({ accessKeyId, secretAccessKey }) => (accessKeyId === undefined) === (secretAccessKey === undefined), {
+    message: '`accessKeyId` and `secretAccessKey` go together',
+  })
+
+export const credentialSchema = z.discriminatedUnion('type', [apiKey, basic, oauth2, sigv4])
 
 export type CredentialConfig = z.infer<typeof credentialSchema>

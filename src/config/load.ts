@@ -6,7 +6,7 @@ import { GatewayError } from '../core/errors.ts'
 import { versionOf } from '../core/hash.ts'
 import { limits } from '../core/limits.ts'
 import { Secret } from '../core/secret.ts'
-import { type CredentialOptions, credentialOptions, type FindSecret } from './providers.ts'
+import { isFixed, referencesOf } from './providers.ts'
 import { type Config, configSchema, type InboundConfig, type SecretRef } from './schema.ts'
 
 const defaultConfigFile = 'gateway.config.json'
@@ -15,8 +15,8 @@ const defaultConfigFile = 'gateway.config.json'
 export interface Settings extends Config {
   /** Absolute path of the file it came from, whether it exists or not. */
   readonly file: string
-  /** By the names of `credentials`, secrets found. */
-  readonly credentialsFound: ReadonlyMap<string, CredentialOptions>
+  /** Secrets of credentials that the environment and files have, by their paths in the file. */
+  readonly secretsFound: ReadonlyMap<string, Secret>
   /** The façade's client secrets by its provider's discovery URL. */
   readonly facadeSecrets: ReadonlyMap<string, Secret>
   /** The current key first, then retired ones; none when keys are made in the data folder. */
@@ -43,8 +43,10 @@ export function loadSettings(named?: string, secrets: 'found' | 'left' = 'found'
     texts.push(Buffer.from(`${text}\0`))
     return new Secret(text)
   }
-  const credentialsFound = new Map(
-    Object.entries(config.credentials).map(([name, entry]) => [name, credentialOptions(name, entry, secret)]),
+  const secretsFound = new Map(
+    Object.entries(config.credentials)
+      .flatMap(([name, entry]) => referencesOf(name, entry))
+      .flatMap(([path, ref]) => (isFixed(ref) ? [[path, secret(ref, path)] as const] : [])),
   )
   const adminToken = config.admin.token === undefined ? undefined : secret(config.admin.token, 'admin.token')
   return {
@@ -62,7 +64,7 @@ export function loadSettings(named?: string, secrets: 'found' | 'left' = 'found'
         },
       ]),
     ),
-    credentialsFound,
+    secretsFound,
     adminToken,
     facadeSecrets: facadeSecrets(config, secret),
     vaultKeys: vaultKeys(config, secret),
@@ -103,7 +105,7 @@ const faults = (error: ZodError): string =>
 export const inboundsOf = ({ inbound }: Pick<Config, 'inbound'>): readonly InboundConfig[] =>
   [inbound].flat().filter((way) => way.type !== 'none')
 
-const facadeSecrets = (config: Config, secret: FindSecret): ReadonlyMap<string, Secret> =>
+const facadeSecrets = (config: Config, secret: (ref: SecretRef, path: string) => Secret): ReadonlyMap<string, Secret> =>
   new Map(
     inboundsOf(config).flatMap((way) =>
       way.type === 'jwt' && way.clientSecret !== undefined
@@ -112,7 +114,7 @@ const facadeSecrets = (config: Config, secret: FindSecret): ReadonlyMap<string, 
     ),
   )
 
-function vaultKeys({ vault }: Config, secret: FindSecret): readonly Secret[] {
+function vaultKeys({ vault }: Config, secret: (ref: SecretRef, path: string) => Secret): readonly Secret[] {
   if (vault.key === undefined) {
     if (vault.retiredKeys.length > 0)
       throw bad('The configuration is wrong:\n- vault.retiredKeys: these need `vault.key` beside them')

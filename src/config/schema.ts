@@ -12,7 +12,7 @@ import { httpUrl, targetName, targetSchema } from './target-schema.ts'
 
 export type { CredentialConfig } from './credential-schema.ts'
 export type { InboundConfig, JwtConfig } from './inbound-schema.ts'
-export type { SecretRef } from './secret-schema.ts'
+export type { AnySecretRef, SecretRef } from './secret-schema.ts'
 export { targetName, type TargetConfig } from './target-schema.ts'
 
 const port = z.int().min(0).max(65_535)

@@ -140,6 +140,7 @@ export const limits = {
   rotationPage: 100,
   rotationRounds: 100,
   secretsListed: 10_000,
+  managedSecretMs: 1_000,
   rotationTries: 8,
 
   // keys of callers

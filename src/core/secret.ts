@@ -23,6 +23,11 @@ export class Secret {
     return timingSafeEqual(digest(this.#value), digest(text))
   }
 
+  /** Whether another one has the same value; in constant time. */
+  isSame(other: Secret): boolean {
+    return this.equals(other.#value)
+  }
+
   toString(): string {
     return shown
   }

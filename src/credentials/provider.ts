@@ -1,7 +1,7 @@
 /** The port of a credential kind, and the one place where a request is signed. */
 import type { CancelSignal } from '../core/cancel.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { OutboundRequest, Principal, Target } from '../core/model.ts'
+import type { InboundResponse, OutboundRequest, Principal, Target } from '../core/model.ts'
 import type { Secret } from '../core/secret.ts'
 
 /** A request as it leaves. */
@@ -21,10 +21,12 @@ export interface CredentialProvider {
   /** The request with the credential on it; without a promise where nothing has to be waited for. */
   apply(request: OutboundRequest, who: Principal, target: Target): Signed | Promise<Signed>
   /**
-   * After a 401 from the target to a request with this fingerprint: whether another token is there to try, once.
-   * Throws `ConnectionRequired` when only the user can help.
+   * After a rejection of a request with this fingerprint: whether another token is there to try, once. Throws
+   * `ConnectionRequired` when only the user can help.
    */
-  renew?(who: Principal, target: Target, rejected: string): Promise<boolean>
+  renew?(who: Principal, target: Target, rejected: string, response?: InboundResponse): Promise<boolean>
+  /** Whether an answer says that the credential will not do; a 401 does, unless a kind knows better. */
+  isRejection?(response: InboundResponse): boolean
   /** A sign-in for this caller, whether connected or not; its scopes are those that are needed now, with `more`. */
   connect?(who: Principal, target: Target, more: readonly string[]): Promise<ConnectionRequired>
   /** Waits until the sign-in is over or `ms` have passed: whether it ended in a connection. */

@@ -48,7 +48,10 @@ function toFinder(secret: Secret): Finder {
     (text): Token => ({
       text,
       plain: /^[A-Za-z0-9]$/.test(text),
-      triples: Array.from(Buffer.from(text), (byte) => `%${byte.toString(16).padStart(2, '0').toUpperCase()}`).join(''),
+      // looked for only where the character is not plain; most of a signature is
+      triples: /^[A-Za-z0-9]$/.test(text)
+        ? ''
+        : Array.from(Buffer.from(text), (byte) => `%${byte.toString(16).padStart(2, '0').toUpperCase()}`).join(''),
     }),
   )
   return { raw, sign, tokens, alone: raw.length < shortChars }

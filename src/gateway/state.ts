@@ -9,6 +9,9 @@ import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
 import { type Connections, createConnections } from '../credentials/oauth/connections.ts'
+import { secretsManager } from '../credentials/aws/secrets-manager.ts'
+import { followSecret } from '../credentials/managed.ts'
+import type { SecretSource } from '../credentials/rotating.ts'
 import { createSignIns, type SignIns } from '../credentials/oauth/flow.ts'
 import type { AuditEvent, OAuthRoom } from '../credentials/oauth/room.ts'
 import type { OAuthProvider } from '../credentials/oauth2.ts'
@@ -17,6 +20,7 @@ import { randomToken } from '../store/files.ts'
 import type { Records } from '../store/records.ts'
 import { openRecords } from '../store/sqlite-records.ts'
 import { createKeyring, folderKeyring, type Keyring, localKey } from '../vault/keyring.ts'
+import { createSecrets } from '../vault/secrets.ts'
 import { createVault, type Vault } from '../vault/vault.ts'
 
 export interface State {
@@ -62,6 +66,8 @@ export function openState({ settings, clock, log, publicUrl }: StateOptions): St
     owner,
     callbackUrl: `${publicUrl}/connect/callback`,
   })
+  const secrets = createSecrets(records, vault, clock)
+  const managed = (name: string): SecretSource => followSecret(name, secrets, clock)
   const named = (name: string): OAuthProvider | undefined => last?.made.oauth.get(name)
   /** These go out through the providers' own way, which changes with the settings. */
   const shared = (): OAuthRoom => {
@@ -81,7 +87,16 @@ export function openState({ settings, clock, log, publicUrl }: StateOptions): St
       if (last?.key === key) return last.made
       const room = oauthRoom(createEgress({ allow: now.egress.allow, clock }))
       const before = last
-      last = { key, made: createProviders(now.credentialsFound, room), room }
+      last = {
+        key,
+        made: createProviders(now.credentials, now.secretsFound, {
+          ...room,
+          log,
+          managed,
+          manager: secretsManager({ egress: room.egress, clock, log }),
+        }),
+        room,
+      }
       // Calls that began on the settings before may still have tokens to renew.
       if (before !== undefined) void sleep(clock, limits.targetTimeoutMsMax).then(() => before.room.egress.close())
       return last.made

@@ -7,7 +7,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { limits } from '../../src/core/limits.ts'
 import type { Principal } from '../../src/core/model.ts'
 import { Secret } from '../../src/core/secret.ts'
-import { confirmationCode } from '../../src/credentials/oauth/confirmation.ts'
+import { confirmationCode, createConfirmations } from '../../src/credentials/oauth/confirmation.ts'
+import { createSignIns } from '../../src/credentials/oauth/flow.ts'
 import { connectionSeat, hashed, sealTokens } from '../../src/credentials/oauth/record.ts'
 import type { OAuthOptions, Owner } from '../../src/credentials/oauth/room.ts'
 import { createSeal } from '../../src/mcp/seal.ts'
@@ -478,9 +479,13 @@ describe('another principal', () => {
     await other.submit(`/connect/${pendingId}`)
     expect((await other.get(back)).status).toBe(400)
     expect([...other.cookies.keys()]).not.toContain('__Host-toolgate-session')
-    // its own browser may, once
-    expect((await browser.get(back)).status).toBe(303)
+    expect((await browser.get(back.replace(/state=./, 'state=_'))).status).toBe(400)
+    expect([...browser.cookies.keys()]).not.toContain('__Host-toolgate-identity')
+    // and that was its only chance
     expect((await browser.get(back)).status).toBe(400)
+    await identify(browser, `/connect/${pendingId}`)
+    expect([...browser.cookies.keys()]).toContain('__Host-toolgate-session')
+    expect([...browser.cookies.keys()]).not.toContain('__Host-toolgate-identity')
   })
 
   it.each<[what: string, change: (url: URL) => void]>([
@@ -557,19 +562,34 @@ describe('guessers of codes', () => {
     expect(room.events.filter(({ detail }) => detail === 'code')).toHaveLength(5)
   })
 
+  it('have no more of them with what they knew before it was over', async () => {
+    const pending = await createSignIns(pages.room, () => undefined).describe(await link(machine))
+    if (pending === undefined) throw new Error('no sign-in')
+    const confirmations = createConfirmations(pages.room, codeKey)
+    const verdicts = await Promise.all(Array.from({ length: 20 }, () => confirmations.check(pending, 'AAAA-AAAA')))
+    expect(verdicts.filter(({ kind }) => kind === 'wrong')).toHaveLength(4)
+    expect(room.events.filter(({ detail }) => detail === 'code')).toHaveLength(5)
+    expect(await confirmations.check(pending, code(pending.id))).toEqual({ kind: 'over' })
+  })
+
   it('are not the ones who type it their own way', async () => {
-    const pendingId = await link(machine)
-    const given = code(pendingId)
+    const begun = await createSignIns(pages.room, () => undefined).describe(await link(machine))
+    if (begun === undefined) throw new Error('no sign-in')
+    // one whose code has all the signs that hands change
+    const ids = Array.from({ length: 10_000 }, (_, index) => `${begun.id}-${index}`)
+    const pending = { ...begun, id: ids.find((id) => /0.*1|1.*0/.test(code(id))) ?? '' }
+    const confirmations = createConfirmations(pages.room, codeKey)
+    const given = code(pending.id)
     const ways = [
+      given,
       given.toLowerCase(),
       given.replace('-', ''),
       ` ${given.replace('-', ' – ')} `,
+      given.replaceAll('0', 'O'),
       given.replaceAll('0', 'o').replaceAll('1', 'l'),
+      given.replaceAll('1', 'I'),
     ]
-    for (const typed of [...ways, ...ways]) {
-      const answer = await browser.submit(`/connect/${pendingId}`, { code: typed })
-      expect(leavesFor(answer).origin, typed).toBe(server.issuer)
-    }
+    for (const typed of ways) expect(await confirmations.check(pending, typed), typed).toEqual({ kind: 'right' })
   })
 
   it.each([

@@ -153,6 +153,12 @@ describe('the provider’s answer', () => {
     expect((await client.refresh(refresh_token)).status).toBe(200)
   })
 
+  it('takes the cookie away that let it in', async () => {
+    const { browser, url } = await back()
+    await browser.send(url)
+    expect([...browser.cookies.keys()]).toEqual(['toolgate-page'])
+  })
+
   it('O21: fetched ahead by HEAD ends nothing', async () => {
     const { browser, url } = await back()
     expect((await browser.send(url, { method: 'HEAD' })).status).toBe(405)

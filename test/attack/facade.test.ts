@@ -18,7 +18,6 @@ import {
   expectPage,
   type Facade,
   FacadeClient,
-  locationOf,
   look,
   register,
   startFacade,
@@ -414,6 +413,14 @@ describe('a redirect URI', () => {
 })
 
 describe('a request for a code', () => {
+  /** The one link of a page that sends nobody anywhere by itself. */
+  const linkOn = async (response: Response): Promise<URL> => {
+    expect([response.status, response.headers.get('location')]).toEqual([400, null])
+    const text = await response.text()
+    expect(text).not.toMatch(/http-equiv|<form/)
+    return new URL(/<a href="([^"]+)"/.exec(text)?.[1]?.replaceAll('&amp;', '&') ?? 'none:')
+  }
+
   it.each<[string, { [name: string]: string | undefined }, string]>([
     ['without PKCE', { code_challenge: undefined, code_challenge_method: undefined }, 'invalid_request'],
     ['with the plain method', { code_challenge_method: 'plain' }, 'invalid_request'],
@@ -426,9 +433,9 @@ describe('a request for a code', () => {
     ['in a fragment', { response_mode: 'fragment' }, 'invalid_request'],
     ['in a request object', { request: 'e30.e30.' }, 'invalid_request'],
     ['for another resource', { resource: 'https://other.test/mcp' }, 'invalid_target'],
-  ])('%s is refused, at the client', async (_how, change, error) => {
+  ])('%s is refused, and the client told if the user wants it', async (_how, change, error) => {
     const client = await FacadeClient.register(facade)
-    const url = locationOf(await look(client.authorizeUrl(change)))
+    const url = await linkOn(await look(client.authorizeUrl(change)))
     expect(`${url.origin}${url.pathname}`).toBe('https://client.test/cb')
     expect(answerIn(url)).toMatchObject({ error, state: 'its own + state', iss: facade.url })
   })
@@ -437,7 +444,7 @@ describe('a request for a code', () => {
     'does not get a state such as %j back',
     async (state) => {
       const client = await FacadeClient.register(facade)
-      const answer = answerIn(locationOf(await look(client.authorizeUrl({ state }))))
+      const answer = answerIn(await linkOn(await look(client.authorizeUrl({ state }))))
       expect(answer).toMatchObject({ error: 'invalid_request' })
       expect(answer).not.toHaveProperty('state')
     },
@@ -458,9 +465,9 @@ describe('a request for a code', () => {
     ['/', 200],
     ['/mcp', 200],
     ['/mcp/support', 200],
-    ['/mcp/hidden', 302],
-    ['/MCP', 302],
-    ['.evil.test/mcp', 302],
+    ['/mcp/hidden', 400],
+    ['/MCP', 400],
+    ['.evil.test/mcp', 400],
   ])('for the gateway by the name of %j is answered with %i', async (path, status) => {
     const client = await FacadeClient.register(facade)
     expect((await look(client.authorizeUrl({ resource: `${facade.url}${path}` }))).status).toBe(status)

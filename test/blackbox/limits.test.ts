@@ -17,6 +17,8 @@ const limits = [
   { by: ['principal'], concurrent: 1, perMinute: 3, match: { targets: ['both'] } },
   { by: ['principal'], perMinute: 1, match: { targets: ['pool'] } },
   { by: ['target'], perMinute: 3, match: { targets: ['pool'] } },
+  { by: ['target'], perMinute: 3, match: { targets: ['poolBack'] } },
+  { by: ['principal'], perMinute: 1, match: { targets: ['poolBack'] } },
   { by: ['principal', 'tool'], perMinute: 1, match: { tools: ['matched___a*'] } },
 ]
 const names = [...new Set(limits.flatMap(({ match }) => match.targets ?? [])), 'matched']
@@ -147,12 +149,12 @@ describe('a refusal', () => {
     expect(made(await inTurn(5, () => caller.call('free___a')), 'none')).toBe(5)
   })
 
-  it('takes nothing from others, and what is refused by one limit takes nothing from the next', async () => {
+  it.each(['pool', 'poolBack'])('takes nothing from others, whichever of the limits of %s it is', async (pool) => {
     const [alice, bob, carol, dave] = [await newCaller(), await newCaller(), await newCaller(), await newCaller()]
-    expect(made(await inTurn(6, () => alice.call('pool___a')), 'perMinute')).toBe(1)
-    for (const one of [bob, carol]) expect(made([await one.call('pool___a')], 'perMinute')).toBe(1)
+    expect(made(await inTurn(6, () => alice.call(`${pool}___a`)), 'perMinute')).toBe(1)
+    for (const one of [bob, carol]) expect(made([await one.call(`${pool}___a`)], 'perMinute')).toBe(1)
     // the three points of the target are gone now, and only now
-    expect(made([await dave.call('pool___a')], 'perMinute')).toBe(0)
+    expect(made([await dave.call(`${pool}___a`)], 'perMinute')).toBe(0)
   })
 })
 
@@ -275,7 +277,8 @@ describe('a limit counts', () => {
     expect(made(await inTurn(5, () => caller.call('both___a')), 'concurrent')).toBe(0)
     gate.letGo()
     await first
-    expect(made(await inTurn(3, () => caller.call('both___a')), 'perMinute')).toBe(2)
+    // nor a place for what found no point
+    expect(made(await inTurn(5, () => caller.call('both___a')), 'perMinute')).toBe(2)
   })
 })
 

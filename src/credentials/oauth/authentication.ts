@@ -2,7 +2,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import * as oauth from 'oauth4webapi'
 import { GatewayError } from '../../core/errors.ts'
-import type { Secret } from '../../core/secret.ts'
+import { Secret } from '../../core/secret.ts'
 import type { ClientAuthentication, OAuthOptions } from './room.ts'
 import type { Server } from './server.ts'
 import type { Vendor } from './vendor.ts'
@@ -41,9 +41,9 @@ export async function authenticationOf(
 ): Promise<oauth.ClientAuth> {
   switch (methodFor(options, vendor, server)) {
     case 'client_secret_basic':
-      return basic(secretOf(options))
+      return basic(await secretOf(options))
     case 'client_secret_post':
-      return oauth.ClientSecretPost(secretOf(options).reveal())
+      return oauth.ClientSecretPost((await secretOf(options)).reveal())
     case 'private_key_jwt':
       return assertion(options, server)
     case 'none':
@@ -51,9 +51,16 @@ export async function authenticationOf(
   }
 }
 
-function secretOf(options: OAuthOptions): Secret {
-  if (options.clientSecret === undefined) throw bad(options, 'needs a clientSecret')
-  return options.clientSecret
+function secretOf(options: OAuthOptions): Secret | Promise<Secret> {
+  const { clientSecret } = options
+  if (clientSecret === undefined) throw bad(options, 'needs a clientSecret')
+  return clientSecret instanceof Secret ? clientSecret : clientSecret.current()
+}
+
+/** After the server refused the client: whether its secret is another one now. */
+export async function renewSecret({ clientSecret }: OAuthOptions): Promise<boolean> {
+  if (clientSecret === undefined || clientSecret instanceof Secret) return false
+  return clientSecret.renew(await clientSecret.current())
 }
 
 /**

@@ -6,7 +6,7 @@ import * as oauth from 'oauth4webapi'
 import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import { Secret } from '../../core/secret.ts'
-import { authenticationOf } from './authentication.ts'
+import { authenticationOf, renewSecret } from './authentication.ts'
 import { TokenFault, toFault } from './fault.ts'
 import type { OAuthOptions, OAuthRoom } from './room.ts'
 import type { Server, Servers } from './server.ts'
@@ -60,6 +60,9 @@ interface AskOptions {
   /** Whether an ID token is looked at; else it is as good as absent. */
   readonly idToken?: boolean
 }
+
+type Send = (auth: oauth.ClientAuth, how: ReturnType<typeof through>) => Promise<Response>
+type Read = (response: Response) => Promise<oauth.TokenEndpointResponse>
 
 class Client implements OAuthClient {
   readonly options: OAuthOptions
@@ -141,13 +144,19 @@ class Client implements OAuthClient {
     }
   }
 
-  /** Asks and reads; whatever fails is a fault that names its fate. */
-  async #ask(
-    server: Server,
-    options: AskOptions,
-    send: (auth: oauth.ClientAuth, how: ReturnType<typeof through>) => Promise<Response>,
-    read: (response: Response) => Promise<oauth.TokenEndpointResponse>,
-  ): Promise<TokenSet> {
+  /** Asks, and once more with a newer secret when the server refuses the client: then it did nothing (RFC 6749 §5.2). */
+  async #ask(server: Server, options: AskOptions, send: Send, read: Read): Promise<TokenSet> {
+    try {
+      return await this.#askOnce(server, options, send, read)
+    } catch (error) {
+      const refused = error instanceof TokenFault && error.fate === 'refused' && error.reason === 'invalid_client'
+      if (!refused || !(await renewSecret(this.options))) throw error
+      return this.#askOnce(server, options, send, read)
+    }
+  }
+
+  /** Whatever fails is a fault that names its fate. */
+  async #askOnce(server: Server, options: AskOptions, send: Send, read: Read): Promise<TokenSet> {
     const wire = this.#wire(options)
     try {
       const auth = await authenticationOf(this.options, this.servers.vendor, server)

@@ -34,7 +34,7 @@ const asGiven = (typed: string): string => {
   return `${signs.slice(0, half)}-${signs.slice(half)}`
 }
 
-export type Verdict =
+type Verdict =
   | { readonly kind: 'right' }
   /** `left`: tries that remain. */
   | { readonly kind: 'wrong'; readonly left: number }

@@ -4,6 +4,7 @@ import type { Secret } from '../../core/secret.ts'
 import type { Egress } from '../../egress/fetch.ts'
 import type { Records } from '../../store/records.ts'
 import type { Vault } from '../../vault/vault.ts'
+import type { SecretSource } from '../rotating.ts'
 
 type GrantKind = 'clientCredentials' | 'authorizationCode' | 'tokenExchange' | 'jwtBearer'
 
@@ -25,7 +26,8 @@ export interface OAuthOptions {
   readonly tokenEndpoint?: string
   readonly revocationEndpoint?: string
   readonly clientId: string
-  readonly clientSecret?: Secret
+  /** One that may change while the gateway runs is a source. */
+  readonly clientSecret?: Secret | SecretSource
   /** PEM (PKCS #8, PKCS #1 or SEC 1) or a JWK. */
   readonly privateKey?: Secret
   readonly clientAuthentication?: ClientAuthentication

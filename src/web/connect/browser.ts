@@ -52,7 +52,7 @@ export class Browser {
   setCookie(name: string, value: string, ms?: number): void {
     setCookie(this.#c, name, value, {
       ...this.#place(),
-      httpOnly: false,
+      httpOnly: true,
       sameSite: 'Lax',
       ...(ms === undefined ? {} : { maxAge: Math.floor(ms / 1_000) }),
     })

@@ -68,7 +68,7 @@ export interface Identity {
   finish(query: string, ticket: Ticket): Promise<Person>
 }
 
-export const identityRedirectUri = (publicUrl: string): string => `${publicUrl.replace(/\/+$/, '')}/connect/identity`
+const identityRedirectUri = (publicUrl: string): string => `${publicUrl.replace(/\/+$/, '')}/connect/identity`
 
 /** Throws `bad_config`. */
 export function createIdentity(options: IdentityOptions, room: OAuthRoom, publicUrl: string): Identity {

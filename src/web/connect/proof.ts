@@ -7,7 +7,7 @@ import { asPerson, type Identity, type Person } from './identity.ts'
 import { type Callers, type ConnectRoom, isSame, readable } from './room.ts'
 
 /** What a browser has shown so far, before it sends anything. */
-export type Standing =
+type Standing =
   /** `name`: as the page calls the caller. */
   | { readonly kind: 'proven' | 'code'; readonly name: string }
   | { readonly kind: 'identity'; readonly identity: Identity }
@@ -17,7 +17,7 @@ export type Standing =
   | { readonly kind: 'absent' }
 
 /** What the form of the page came to. */
-export type Proven =
+type Proven =
   | { readonly kind: 'proven' | 'over' }
   | { readonly kind: 'wrong'; readonly left: number }
   /** The identity provider has to be asked. */
@@ -29,7 +29,7 @@ export interface BrowserProof {
   prove(browser: Browser, form: URLSearchParams): Promise<Proven>
 }
 
-export const sessionCookie = 'toolgate-session'
+const sessionCookie = 'toolgate-session'
 
 export const signedIn = (browser: Browser): Person | undefined => asPerson(browser.kept(sessionCookie))
 

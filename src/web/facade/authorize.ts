@@ -9,7 +9,7 @@ import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import { type FacadeClient, mayRedirect, openClient } from './clients.ts'
 import { browserOf, putSignIn, rememberBrowser } from './cookies.ts'
-import { consentPage, onwardPage, pageHeaders } from './pages.ts'
+import { consentPage, onwardPage, wrongRequestPage } from './pages.ts'
 import { formOf, type Parameters, queryOf } from './parameters.ts'
 import type { Provider } from './provider.ts'
 import { type FacadeContext, type FacadeRoom, note, OAuthRefusal } from './room.ts'
@@ -85,7 +85,7 @@ export async function askConsent(room: FacadeRoom, c: FacadeContext): Promise<Re
   } catch (error) {
     if (!(error instanceof OAuthRefusal)) throw error
     note(room, 'consent', client.hash, { outcome: 'refused', detail: error.detail ?? error.error })
-    return redirect(c, refusalUrl(room, to, error))
+    return wrongRequestPage(c, error.message, redirectUri, refusalUrl(room, to, error))
   }
   const browser = rememberBrowser(room, c)
   const expiresAt = room.clock.now() + limits.signInMs
@@ -98,10 +98,6 @@ export async function askConsent(room: FacadeRoom, c: FacadeContext): Promise<Re
     request: room.seal.close({ request, expiresAt }, purposes.asked, browser),
   })
 }
-
-/** For answers to a navigation that no form began. */
-export const redirect = (c: FacadeContext, url: string): Response =>
-  c.body(null, 302, { ...pageHeaders, location: url })
 
 /** Until both are right, nothing is sent anywhere (RFC 6749 §4.1.2.1). Throws, for a page. */
 function checkClient(room: FacadeRoom, query: Parameters): { client: FacadeClient; redirectUri: string } {
@@ -163,7 +159,7 @@ const aboutSignIn: ReadonlySet<string> = new Set(['openid', 'profile', 'email', 
  * What the provider is asked for: never more than is configured; less, when the client names some of it. Names that
  * providers know only in tokens, or not at all, narrow nothing (RFC 6749 §3.3).
  */
-export function scopesFor(asked: string | undefined, configured: readonly string[]): readonly string[] {
+function scopesFor(asked: string | undefined, configured: readonly string[]): readonly string[] {
   const names = new Set(asked?.split(' '))
   const narrowed = configured.filter((scope) => names.has(scope) && !aboutSignIn.has(scope))
   return narrowed.length === 0 ? configured : configured.filter((scope) => names.has(scope) || aboutSignIn.has(scope))

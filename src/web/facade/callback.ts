@@ -2,9 +2,10 @@
 import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import { hashed } from '../../credentials/oauth/record.ts'
-import { answerUrl, openSignIn, redirect, refusalUrl, type SignIn } from './authorize.ts'
+import { answerUrl, openSignIn, refusalUrl, type SignIn } from './authorize.ts'
 import { takeSignIn } from './cookies.ts'
 import { checkToken, issueCode } from './grants.ts'
+import { pageHeaders } from './pages.ts'
 import { type Parameters, queryOf } from './parameters.ts'
 import type { Provider } from './provider.ts'
 import { type FacadeContext, type FacadeRoom, note, OAuthRefusal } from './room.ts'
@@ -32,6 +33,9 @@ export function signInFinisher(room: FacadeRoom, provider: Provider): FinishSign
     }
   }
 }
+
+/** For answers to a navigation that no form began. */
+const redirect = (c: FacadeContext, url: string): Response => c.body(null, 302, { ...pageHeaders, location: url })
 
 /** Where the browser goes on to: the client, with a code or with what went wrong. */
 async function answer(

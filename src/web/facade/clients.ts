@@ -35,7 +35,7 @@ const sealed = z.object({
 
 const purpose = 'façade client'
 
-export const schemesOf = (room: FacadeRoom): ReadonlySet<string> => new Set(room.redirectSchemes)
+const schemesOf = (room: FacadeRoom): ReadonlySet<string> => new Set(room.redirectSchemes)
 
 /** Control characters, and those that turn the direction of writing, have no place in a name that is shown. */
 function shownName(name: string): string | undefined {

@@ -88,5 +88,23 @@ export const onwardPage = (c: FacadeContext, url: string): Promise<Response> =>
     html`<meta http-equiv="refresh" content="0;url=${url}">`,
   )
 
+/**
+ * What is wrong with a request, and a way to tell the client. Nobody is sent there: whoever registers would have an
+ * address of this gateway that leads anywhere (RFC 9700 §4.11.2).
+ */
+export const wrongRequestPage = (
+  c: FacadeContext,
+  words: string,
+  redirectUri: string,
+  url: string,
+): Promise<Response> =>
+  page(
+    c,
+    400,
+    'This does not work',
+    html`<p>The application has not asked as it should: ${words}</p>
+<p><a href="${url}">Tell the application</a> at <b>${placeOf(redirectUri)}</b>.</p>`,
+  )
+
 export const refusalPage = (c: FacadeContext, status: 400 | 403 | 503, words: string): Promise<Response> =>
   page(c, status, 'This does not work', html`<p>${words}</p><p>Go back to your application and sign in again.</p>`)

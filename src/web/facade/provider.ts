@@ -10,13 +10,13 @@ import type { Parameters } from './parameters.ts'
 import { callbackUri, type FacadeRoom, OAuthRefusal } from './room.ts'
 
 /** What the provider’s answer must fit. */
-export interface Proof {
+interface Proof {
   readonly issuer: string
   readonly verifier: string
   readonly nonce?: string
 }
 
-export interface Begun {
+interface Begun {
   /** The provider’s own page. */
   readonly url: string
   readonly state: string

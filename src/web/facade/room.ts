@@ -12,7 +12,7 @@ import type { Records } from '../../store/records.ts'
 import type { Vault } from '../../vault/vault.ts'
 
 /** The identity provider behind the façade, where the gateway is a client registered by hand. */
-export interface ProviderOptions {
+interface ProviderOptions {
   /** `…/.well-known/openid-configuration` or `…/.well-known/oauth-authorization-server…`. */
   readonly discoveryUrl: string
   readonly clientId: string

@@ -80,7 +80,11 @@ function call(api: Api, credential: Partial<CredentialProvider> = {}): Made {
     },
   }
   const catalogue = new Catalogue([tool], { modern: '' })
-  const snapshot = { catalogue: () => catalogue, route: () => route } as unknown as Snapshot
+  const snapshot = {
+    find: (_view: string, _caller: unknown, name: string) => catalogue.find(name),
+    throttle: { enter: () => () => undefined },
+    route: () => route,
+  } as unknown as Snapshot
   const room = {
     meter: { begin: async () => ({ id: 'u1', end: async () => undefined }) },
     metrics: { call: (_target: string, kind: OutcomeKind) => void endings.push(kind) },
@@ -132,9 +136,9 @@ describe('a call answered with 401', () => {
     expect(made.endings).toEqual(['input_required'])
   })
 
-  it('fails as its renewal does', async () => {
+  it('fails as its renewal does, and the model hears why', async () => {
     const made = call(new Api(401), { renew: () => Promise.reject(new GatewayError('token_unavailable')) })
-    await expect(made.answer).rejects.toMatchObject({ code: 'token_unavailable' })
+    expect((await made.answer).outcome).toMatchObject({ isError: true })
     expect(made.endings).toEqual(['failed'])
   })
 })
