@@ -17,6 +17,7 @@ import type { Log } from './core/log.ts'
 import { createEgress, type Egress } from './egress/fetch.ts'
 import { drain, listen } from './gateway/listen.ts'
 import { createInbound, type Inbounds } from './gateway/inbound.ts'
+import { createPages, type Pages } from './gateway/pages.ts'
 import { openState } from './gateway/state.ts'
 import { Asks } from './mcp/asks.ts'
 import type { McpContext } from './mcp/context.ts'
@@ -60,7 +61,8 @@ export async function startGateway({ settings, configFile, clock, log, version }
   privateDir(settings.dataDir)
   const tokenFile = join(settings.dataDir, 'admin-token')
   const adminToken = settings.adminToken ?? secretFile(tokenFile, randomToken).secret
-  const seal = createSeal(secretFile(join(settings.dataDir, 'session-key'), randomKey).secret)
+  const sessionKey = secretFile(join(settings.dataDir, 'session-key'), randomKey).secret
+  const seal = createSeal(sessionKey)
   const { currency, pricePer1000, durability } = settings.metering
 
   const load: CallRoom['load'] = { inFlight: 0 }
@@ -132,7 +134,10 @@ export async function startGateway({ settings, configFile, clock, log, version }
     }),
     onSettings(now, egress) {
       checkInbound(now)
-      inbound = inboundOf(now, egress)
+      const next = inboundOf(now, egress)
+      state.providers(now)
+      pages = pagesOf(now, next, egress)
+      inbound = next
     },
     onSwap(now, before) {
       snapshot = now
@@ -144,19 +149,24 @@ export async function startGateway({ settings, configFile, clock, log, version }
       if (before !== undefined && changed.length > 0) hub.changed(new Set(changed))
     },
   })
+  const guard = createGuard({
+    hosts: [...hostsOf(settings.listen.host, listener.port, publicUrl), ...settings.listen.allowedHosts],
+    origins: settings.listen.allowedOrigins,
+    loopbackOrigins: isLoopback(settings.listen.host),
+  })
+  const pagesOf = (now: Settings, ways: Inbounds, egress: Egress): Pages =>
+    createPages({ settings: now, state, inbound: ways, egress, publicUrl, guard, seal, key: sessionKey, clock, log })
+  state.providers(settings)
   let inbound = inboundOf(settings, reloader.egress)
+  let pages = pagesOf(settings, inbound, reloader.egress)
   await reloader.start()
 
   const context: McpContext = {
     room: { meter, metrics, clock, load },
     current,
     authenticate: (exchange) => inbound.authenticate(exchange),
-    guard: createGuard({
-      hosts: [...hostsOf(settings.listen.host, listener.port, publicUrl), ...settings.listen.allowedHosts],
-      origins: settings.listen.allowedOrigins,
-      loopbackOrigins: isLoopback(settings.listen.host),
-    }),
-    connectLink: (pendingId) => ({ url: `${publicUrl}/connect/${pendingId}` }),
+    guard,
+    connectLink: (pendingId, caller) => pages.link(pendingId, caller),
     hub,
     asks: new Asks(clock),
     seal,
@@ -174,7 +184,13 @@ export async function startGateway({ settings, configFile, clock, log, version }
     .route('/', health)
     .route('/', metadataRoutes({ describe: (path) => inbound.describe(path) }))
     .route('/', mcpRoutes(context))
-    .notFound((c) => c.json({ error: 'There is nothing here.' }, 404))
+    // The pages are others with other settings, so they are looked for when they are asked for.
+    .all('*', async (c) => {
+      const answer = await pages.app.fetch(c.req.raw, c.env)
+      return answer.status === 404 && answer.headers.get('content-type')?.startsWith('text/html') !== true
+        ? c.json({ error: 'There is nothing here.' }, 404)
+        : answer
+    })
   const adminApp = new Hono<{ Bindings: HttpBindings }>().route('/', health).route(
     '/',
     adminRoutes({

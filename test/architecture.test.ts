@@ -213,8 +213,8 @@ describe('one door per danger', () => {
     ],
     [
       'hono',
-      'mcp/endpoint.ts, web, gateway.ts and its listeners',
-      only('mcp/endpoint.ts', 'web/', 'gateway.ts', 'gateway/listen.ts'),
+      'mcp/endpoint.ts, web, gateway.ts, its listeners and pages',
+      only('mcp/endpoint.ts', 'web/', 'gateway.ts', 'gateway/listen.ts', 'gateway/pages.ts'),
       modules(/^@?hono\b/),
     ],
     ['other programs', 'nobody', nobody, modules(/^(?:node:)?(?:child_process|cluster|vm|repl|inspector.*)$/)],

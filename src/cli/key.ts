@@ -30,6 +30,10 @@ const withKeys = <T>(config: string | undefined, act: (keys: Keys) => Promise<T>
     }
   })
 
+/** RFC 3339; a day alone ends with its beginning in UTC. */
+const timeOf = (text: string): number =>
+  /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))?$/i.test(text) ? Date.parse(text) : Number.NaN
+
 const list = (text: string): string[] =>
   text
     .split(',')
@@ -37,7 +41,7 @@ const list = (text: string): string[] =>
     .filter((word) => word !== '')
 
 export async function createKey(options: CreateKeyOptions): Promise<void> {
-  const expires = options.expires === undefined ? undefined : Date.parse(options.expires)
+  const expires = options.expires === undefined ? undefined : timeOf(options.expires)
   if (expires !== undefined && Number.isNaN(expires))
     throw new GatewayError('invalid_params', { words: '--expires wants YYYY-MM-DD or a time of RFC 3339.' })
   const { id, key } = await withKeys(options.config, (keys) =>

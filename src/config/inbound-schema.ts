@@ -37,7 +37,11 @@ const jwt = z
       .boolean()
       .default(false)
       .describe('Stand in for a provider that ordinary MCP clients cannot use, as its one client.'),
-    clientId: text.optional().describe('With `facade`: this gateway’s client at the provider.'),
+    clientId: text
+      .optional()
+      .describe(
+        'This gateway’s own client at the provider: for `facade`, and to know users’ browsers on the connect pages.',
+      ),
     clientSecret: secretRef.optional(),
     scopes: texts.default([]).describe('With `facade`: asked for at the provider.'),
   })

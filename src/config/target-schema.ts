@@ -7,6 +7,8 @@ import { selectFault } from '../targets/openapi/select.ts'
 /** Connection headers, and those that carry credentials, are not the operator's to set or forward. */
 const ownHeader =
   /^(?:host|connection|content-length|transfer-encoding|te|trailer|upgrade|keep-alive|expect|authorization|cookie|proxy-.*)$/i
+/** What callers prove themselves to this gateway with, or speak to it about: none of a target's business. */
+const callersOwn = /^(?:x-api-key|x-amz-.*|mcp-.*)$/i
 const headerName = z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/, 'must be a header name')
 const freeHeader = headerName.refine((name) => !ownHeader.test(name), 'this header is the gateway’s own')
 
@@ -108,7 +110,7 @@ export const targetSchema = z.strictObject({
     .strictObject({
       set: z.record(freeHeader, z.string().regex(/^[\t\x20-\x7e]*$/, 'must be printable ASCII')).default({}),
       forwardRequest: z
-        .array(freeHeader)
+        .array(freeHeader.refine((name) => !callersOwn.test(name), 'this header is between the caller and the gateway'))
         .default([])
         .describe('Headers of the caller’s request that go on to the target.'),
       forwardResponse: z

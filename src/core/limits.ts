@@ -168,7 +168,7 @@ export const limits = {
   tokenEarlyMs: 5 * 60_000,
   tokenLeewayMs: 10_000,
   tokenRecheckMs: 5_000,
-  tokenRenewMs: 60_000,
+  tokenRenewMs: 10_000,
   tokenLeaseMs: 30_000,
   tokenWaitMs: 40_000,
   tokenPollMs: 100,

@@ -1,7 +1,9 @@
 /** The ways in that the configuration names, as one check: each request is judged by the way that it came. */
 import { type Authenticate, authenticateNone, type Inbound } from '../auth/authenticate.ts'
-import { authenticateBearer } from '../auth/bearer.ts'
+import { authenticateBearer, bearerToken } from '../auth/bearer.ts'
+import { callerToken, keepCallerToken } from '../auth/caller-token.ts'
 import {
+  challenged,
   metadataUrl,
   resourceAliases,
   resourceFor,
@@ -18,8 +20,10 @@ import { isSigned } from '../auth/sigv4-request.ts'
 import { inboundsOf, type Settings } from '../config/load.ts'
 import type { JwtConfig } from '../config/schema.ts'
 import type { Clock } from '../core/clock.ts'
-import { GatewayError } from '../core/errors.ts'
+import { GatewayError, toGatewayError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
+import type { Principal } from '../core/model.ts'
+import { Secret } from '../core/secret.ts'
 import type { Egress } from '../egress/fetch.ts'
 
 export interface InboundRoom {
@@ -36,12 +40,14 @@ export interface Inbounds {
   readonly authenticate: Authenticate
   /** The RFC 9728 document for a well-known path; nothing where there is none. */
   describe(path: string): Promise<ResourceMetadata | undefined>
+  /** What judges the tokens of this way. */
+  checkOf(way: JwtConfig): TokenCheck | undefined
 }
 
 export function createInbound(room: InboundRoom): Inbounds {
   const { settings, keys, clock, publicUrl } = room
   const ways = inboundsOf(settings)
-  if (ways.length === 0) return { authenticate: authenticateNone, describe: () => Promise.resolve(undefined) }
+  if (ways.length === 0) return nobodyAsked
   const aliases = resourceAliases(publicUrl, Object.keys(settings.views))
   const tokens = ways.filter((way) => way.type === 'jwt')
   const checks = tokenChecks(room, tokens, aliases)
@@ -52,13 +58,45 @@ export function createInbound(room: InboundRoom): Inbounds {
   const byKey = ways.some(({ type }) => type === 'apiKey') ? authenticateKey(keys) : undefined
   const bySignature = ways.some(({ type }) => type === 'sigv4') ? authenticateSigV4({ keys, clock }) : undefined
 
+  const bases = [...new Set(checks.flatMap(({ scopes }) => scopes))]
+  /** Whoever comes with a key that is none hears how to sign in instead, where that is a way. */
+  const told = (thrown: unknown, { url }: Inbound): unknown => {
+    const error = toGatewayError(thrown)
+    if (checks.length === 0 || error.headers?.['www-authenticate'] !== undefined) return thrown
+    return challenged(error, { resourceMetadata: metadataUrl(publicUrl, placeOf(url)), scope: bases }, true)
+  }
+  const keeps = Object.values(settings.credentials).some(
+    (entry) => entry.type === 'oauth2' && (entry.grant === 'tokenExchange' || entry.grant === 'jwtBearer'),
+  )
+  /** Only where a credential exchanges it is the caller's token kept beside the caller. */
+  const kept = (caller: Principal, inbound: Inbound): Principal => {
+    if (keeps && callerToken(caller) === undefined) {
+      const token = bearerToken(inbound)
+      if (token !== undefined && !isKeyText(token)) keepCallerToken(caller, new Secret(token))
+    }
+    return caller
+  }
   const chosen = (inbound: Inbound): Authenticate => {
     if (bySignature !== undefined && isSigned(inbound)) return bySignature
     if (byKey !== undefined && isKeyed(inbound)) return byKey
     return byToken ?? byKey ?? bySignature ?? refuse
   }
   return {
-    authenticate: (inbound) => chosen(inbound)(inbound),
+    checkOf: (way) => checks[tokens.indexOf(way)],
+    authenticate(inbound) {
+      try {
+        const caller = chosen(inbound)(inbound)
+        if (!(caller instanceof Promise)) return kept(caller, inbound)
+        return caller.then(
+          (found) => kept(found, inbound),
+          (thrown: unknown) => {
+            throw told(thrown, inbound)
+          },
+        )
+      } catch (thrown) {
+        throw told(thrown, inbound)
+      }
+    },
     async describe(path) {
       const resource = resourceFor(path, publicUrl, aliases)
       if (checks.length === 0 || resource === undefined) return undefined
@@ -73,6 +111,13 @@ export function createInbound(room: InboundRoom): Inbounds {
       })
     },
   }
+}
+
+/** `none`: everyone is let in, and there is nothing to describe. */
+const nobodyAsked: Inbounds = {
+  authenticate: authenticateNone,
+  describe: () => Promise.resolve(undefined),
+  checkOf: () => undefined,
 }
 
 /** Where no way fits, nobody gets in. */

@@ -30,7 +30,10 @@ export interface State {
   /** What signs, for these settings: the same while they say the same of credentials. Throws `bad_config`. */
   providers(settings: Settings): Providers
   /** Users' grants and their sign-ins, by the credentials of the settings in force. */
+  credential(this: void, name: string): OAuthProvider | undefined
   connections(): Connections
+  /** With the way out of the settings in force. */
+  oauthRoom(): OAuthRoom
   signIns(): SignIns
   close(): Promise<void>
 }
@@ -56,7 +59,7 @@ export function openState({ settings, clock, log, publicUrl }: StateOptions): St
   const keys = createKeys({ records, vault, clock })
   const owner = randomUUID()
   const audit = (event: AuditEvent): void => log.info({ audit: event }, `${event.act}: ${event.outcome}`)
-  const oauthRoom = (egress: Egress): OAuthRoom => ({
+  const roomWith = (egress: Egress): OAuthRoom => ({
     records,
     vault,
     egress,
@@ -80,12 +83,14 @@ export function openState({ settings, clock, log, publicUrl }: StateOptions): St
     records,
     vault,
     keys,
+    credential: named,
+    oauthRoom: shared,
     connections: () => createConnections(shared(), named),
     signIns: () => createSignIns(shared(), named),
     providers(now) {
       const key = JSON.stringify([now.credentials, now.secretsVersion, now.egress.allow])
       if (last?.key === key) return last.made
-      const room = oauthRoom(createEgress({ allow: now.egress.allow, clock }))
+      const room = roomWith(createEgress({ allow: now.egress.allow, clock }))
       const before = last
       last = {
         key,

@@ -3,7 +3,7 @@
  * knows it (2026-07-28 with the state to come back, 2025-11-25 as error −32042), otherwise as a result with the link.
  */
 import { GatewayError } from '../core/errors.ts'
-import type { Json } from '../core/model.ts'
+import type { Json, Principal } from '../core/model.ts'
 import type { ConnectionRequired } from '../credentials/provider.ts'
 import type { McpContext } from './context.ts'
 
@@ -20,10 +20,11 @@ export const connectKey = 'connect'
 export function connectAnswer(
   context: McpContext,
   needed: ConnectionRequired,
+  caller: Principal,
   way: LinkWay,
   sealed: () => string,
 ): ConnectAnswer {
-  const { url, code } = context.connectLink(needed.pendingId)
+  const { url, code } = context.connectLink(needed.pendingId, caller)
   const words = `${needed.target} needs your own account (${needed.credential}). Open the page, ${code === undefined ? '' : `enter the code ${code} there, `}sign in, and call again.`
   switch (way) {
     case 'input_required': {

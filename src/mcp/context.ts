@@ -4,6 +4,7 @@ import type { CallRoom } from '../call/call.ts'
 import type { Snapshot } from '../call/snapshot.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Log } from '../core/log.ts'
+import type { Principal } from '../core/model.ts'
 import type { Asks } from './asks.ts'
 import type { Guard } from './guard.ts'
 import type { Hub } from './hub.ts'
@@ -18,7 +19,7 @@ export interface McpContext {
   readonly asks: Asks
   readonly seal: Seal
   /** The page of a sign-in under way, and the code to enter there where the page cannot tell who is looking at it. */
-  connectLink(pendingId: string): { readonly url: string; readonly code?: string | undefined }
+  connectLink(pendingId: string, caller: Principal): { readonly url: string; readonly code?: string | undefined }
   readonly clock: Clock
   readonly log: Log
   readonly version: string

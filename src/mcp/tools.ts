@@ -157,7 +157,7 @@ async function rounds(
     } catch (thrown) {
       if (!(thrown instanceof ConnectionRequired)) throw thrown
       const sealed = (): string => sealState(context, call, { connect: thrown.pendingId })
-      const asked = connectAnswer(context, thrown, era.links, sealed)
+      const asked = connectAnswer(context, thrown, call.caller, era.links, sealed)
       if (asked.kind === 'error') throw asked.error
       return resultMessage(call.id, asked.text)
     }

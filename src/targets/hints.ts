@@ -63,6 +63,10 @@ const hints: ReadonlyMap<string, string> = new Map([
     'content_type',
     'Choose one of the media types named here as `contentType`, or describe the body in the one that is asked for.',
   ],
+  [
+    'json_assumed',
+    'Describe the body under `application/json`, or as `type: string, format: binary` where it is one file.',
+  ],
   ['pattern_dropped', 'Write the `pattern` as ECMA-262 has it: no `(?i)`, no `\\A`, no possessive quantifiers.'],
   [
     'output_too_large',

@@ -8,13 +8,13 @@ import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
 
-const word = z.string().min(1).max(128)
+const word = z.string().min(1).max(limits.keyNameChars)
 
 const request = z.strictObject({
   name: word,
   tenant: word.optional(),
-  scopes: z.array(word).max(64).optional(),
-  targets: z.array(word).min(1).max(64).optional(),
+  scopes: z.array(word).max(limits.keyScopes).optional(),
+  targets: z.array(word).min(1).max(limits.keyTargets).optional(),
   expires: z.iso.datetime({ offset: true }).optional(),
   sigv4: z.boolean().optional(),
 })

@@ -4,11 +4,13 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type AuthorizationServer, startAuthorizationServer } from '../support/authorization-server.ts'
-import { type GatewayProcess, startGatewayProcess } from '../support/gateway.ts'
+import { type GatewayProcess, startGatewayProcess, until } from '../support/gateway.ts'
 import { modernRequest, post } from '../support/mcp.ts'
 import { operatorOf } from '../support/operator.ts'
+import type { Pages } from '../support/connect-pages.ts'
 import { oneTool } from '../support/petstore.ts'
 import { json, type Recorder, startRecorder } from '../support/recorder.ts'
+import { createBrowser, leavesFor } from '../support/test-browser.ts'
 import { initialize, postLegacy } from '../support/wire.ts'
 
 let server: AuthorizationServer
@@ -158,5 +160,90 @@ describe('a call without a connection', () => {
       inputResponses: { connect: { action: 'decline' } },
     })
     expect(JSON.stringify(declined.json)).toContain('did not connect')
+  })
+})
+
+/** As the user does: opens the link, says yes, signs in at the server, comes back to the done page. */
+async function signIn(url: string): Promise<{ status: number; text: string }> {
+  const browser = createBrowser(() => ({ url: gateway.url, publicUrl: gateway.url }) as Pages)
+  const path = new URL(url).pathname
+  expect((await browser.get(path)).text).toContain('crm')
+  const leaving = leavesFor(await browser.submit(path))
+  const back = await server.browse(leaving.href)
+  const answer = await browser.get(back.pathname + back.search)
+  return answer.status === 303
+    ? browser.get(new URL(answer.headers.get('location') ?? '', gateway.url).pathname)
+    : answer
+}
+
+const refreshes = (): number => server.tokenRequests.filter((grant) => grant === 'refresh_token').length
+const admin = (path: string, init: RequestInit = {}): Promise<Response> =>
+  fetch(`${gateway.adminUrl}${path}`, { ...init, headers: { authorization: `Bearer ${gateway.adminToken}` } })
+
+describe('a user who signs in', () => {
+  it('finds the retry successful, with a token that the answer does not show', async () => {
+    target.answer = (request, response, incoming) =>
+      json({ echoed: request.headers['authorization'] ?? '' })(request, response, incoming)
+    server.accessSeconds = 4
+    const { json: asked } = await callWith(urls)
+    const { requestState, inputRequests } = asked.result
+    const done = await signIn(inputRequests.connect.params.url)
+    expect([done.status, done.text.includes('alice@example.com')]).toEqual([200, true])
+    server.accessSeconds = 3_600
+    const { json: answer } = await callWith(urls, { requestState, inputResponses: { connect: { action: 'accept' } } })
+    expect(answer.result.isError).toBeUndefined()
+    expect(target.requests.at(-1)?.headers['authorization']).toMatch(/^Bearer \S{20,}$/)
+    const token = String(target.requests.at(-1)?.headers['authorization']).slice('Bearer '.length)
+    expect(JSON.stringify(answer)).not.toContain(token)
+    expect(gateway.log()).not.toContain(token)
+  })
+
+  it('is not asked again', async () => {
+    expect((await callWith({})).json.result.isError).toBeUndefined()
+  })
+
+  it('is not asked when the token has ended: it is refreshed once, however many call', async () => {
+    const before = refreshes()
+    await until('the token has ended', async () => (await callWith({}), refreshes() > before), 10_000)
+    const answers = await Promise.all(Array.from({ length: 20 }, () => callWith({})))
+    expect(answers.filter(({ json: answer }) => answer.result.isError === true)).toEqual([])
+    expect(refreshes() - before).toBe(1)
+  })
+
+  it('shows up for the operator, without tokens', async () => {
+    const text = await (await admin('/api/connections')).text()
+    expect(JSON.parse(text).connections).toMatchObject([
+      { credential: 'crm', account: 'alice@example.com', state: 'active', subject: 'anonymous' },
+    ])
+    expect(text).not.toMatch(/token|secret/i)
+  })
+
+  it('is asked for the scopes that a target wants besides, and for a new grant when the call says so', async () => {
+    target.answer = (_request, response) => {
+      response.writeHead(403, { 'www-authenticate': 'Bearer error="insufficient_scope", scope="write"' }).end()
+    }
+    const { json: more } = await callWith(urls)
+    expect(more.result.resultType).toBe('input_required')
+    target.answer = json({ ok: true })
+    const { json: forced } = await callWith(urls, { _meta: { 'toolgate/forceAuthentication': true } })
+    expect(forced.result.resultType).toBe('input_required')
+    expect((await callWith({})).json.result.isError).toBeUndefined()
+  })
+
+  it('is waited for by a client that comes back at once', async () => {
+    const { json: forced } = await callWith(urls, { _meta: { 'toolgate/forceAuthentication': true } })
+    const { requestState, inputRequests } = forced.result
+    const waiting = callWith(urls, { requestState, inputResponses: { connect: { action: 'accept' } } })
+    await signIn(inputRequests.connect.params.url)
+    expect((await waiting).json.result.isError).toBeUndefined()
+  })
+
+  it('is asked again once the operator revoked the grant, at the vendor too', async () => {
+    const { connections } = (await (await admin('/api/connections')).json()) as { connections: { id: string }[] }
+    const before = server.revocations.length
+    expect((await admin(`/api/connections/${connections[0]?.id}`, { method: 'DELETE' })).status).toBe(204)
+    expect(server.revocations.length).toBeGreaterThan(before)
+    expect((await callWith(urls)).json.result.resultType).toBe('input_required')
+    expect((await admin(`/api/connections/${connections[0]?.id}`, { method: 'DELETE' })).status).toBe(404)
   })
 })

@@ -27,6 +27,8 @@ export interface ParameterBinding {
   readonly reserved?: true
   /** Serialised by a media type instead of a style (`content`). */
   readonly content?: string
+  /** Of a query that is a form: what `encoding` says of a field, by its name on the wire. */
+  readonly fields?: { readonly [name: string]: FieldBinding }
 }
 
 export type BodyKind = 'json' | 'lines' | 'form' | 'multipart' | 'text' | 'xml' | 'binary'
@@ -36,8 +38,10 @@ export interface FieldBinding {
   readonly style?: Style
   readonly explode?: boolean
   readonly reserved?: true
-  /** Its value is a file: `{filename?, contentType?, data}`, or a list of them. */
-  readonly file?: true
+  /** Its value is a file: `{filename?, contentType?, data}`, or a list of them; `told`: only one that looks like that. */
+  readonly file?: true | 'told'
+  /** A list is written item by item, whatever the media type. */
+  readonly each?: true
   /** Its value is written as XML. */
   readonly xml?: XmlBinding
 }
@@ -47,6 +51,8 @@ export interface BodyBinding {
   readonly contentType: string
   /** What `encoding` (or Swagger 2.0’s `collectionFormat`) says of a field, by its name on the wire. */
   readonly fields?: { readonly [name: string]: FieldBinding }
+  /** Of members that `fields` does not name. */
+  readonly others?: FieldBinding
   readonly xml?: XmlBinding
 }
 

@@ -30,9 +30,9 @@ export function encodeBody(value: Json, binding: BodyBinding): EncodedBody {
     case 'binary':
       return { contentType, bytes: fromBase64(value, 'body') }
     case 'form':
-      return { contentType, bytes: formBody(members(value), binding.fields ?? {}) }
+      return { contentType, bytes: formBody(members(value), binding) }
     case 'multipart':
-      return multipartBody(members(value), contentType, binding.fields ?? {})
+      return multipartBody(members(value), binding)
   }
 }
 
@@ -56,50 +56,57 @@ const members = (value: Json): Members => {
   return Object.entries(value).filter(([, item]) => item !== null)
 }
 
-const fieldOf = (fields: { readonly [name: string]: FieldBinding }, name: string): FieldBinding =>
-  (Object.hasOwn(fields, name) ? fields[name] : undefined) ?? {}
+type FieldsBinding = Pick<BodyBinding, 'fields' | 'others'>
+
+const fieldOf = ({ fields, others }: FieldsBinding, name: string): FieldBinding =>
+  (fields !== undefined && Object.hasOwn(fields, name) ? fields[name] : others) ?? {}
 
 /** OAS 3.1.1 §4.8.15.2: by style where one is given, else by content type; structure without either is JSON. */
-export function formBody(values: Members, fields: { readonly [name: string]: FieldBinding }): string {
+export function formBody(values: Members, binding: FieldsBinding): string {
   const pairs = values.flatMap(([name, value]): Pair[] => {
-    const field = fieldOf(fields, name)
+    const field = fieldOf(binding, name)
     const encode = field.reserved === true ? (text: string) => encodeReserved(text).replaceAll('%20', '+') : encodeForm
     if (field.style !== undefined)
       return queryStyle(name, value, field.style, field.explode ?? field.style === 'form', encode, encodeForm)
-    if (field.contentType !== undefined && isJsonType(essence(field.contentType)))
-      return [[encodeForm(name), encodeForm(JSON.stringify(value))]]
-    if (isXml(field, value)) return [[encodeForm(name), encodeForm(encodeXml(value, field.xml))]]
+    const json = jsonField(field)
+    if (json || field.xml !== undefined)
+      return apart(value, field)
+        .filter((item) => item !== null)
+        .map((item) => {
+          const text = json ? JSON.stringify(item) : isXml(field, item) ? encodeXml(item, field.xml) : scalar(item)
+          return [encodeForm(name), encodeForm(text)]
+        })
     return queryStyle(name, Array.isArray(value) ? value : scalar(value), 'form', true, encode, encodeForm)
   })
   return pairs.map(([name, value]) => `${name}=${value}`).join('&')
 }
 
 /** RFC 7578, with names and file names escaped as browsers do (WHATWG HTML, multipart/form-data encoding). */
-function multipartBody(
-  values: Members,
-  contentType: string,
-  fields: { readonly [name: string]: FieldBinding },
-): EncodedBody {
+function multipartBody(values: Members, binding: BodyBinding): EncodedBody {
   const boundary = `toolgate-${randomUUID()}`
   const chunks: Buffer[] = []
-  for (const [name, value] of values.flatMap(([name, value]) => styled(name, value, fieldOf(fields, name)))) {
-    const field = fieldOf(fields, name)
-    for (const item of Array.isArray(value) && !jsonField(field) ? value : [value]) {
+  for (const [name, value] of values.flatMap(([name, value]) => styled(name, value, fieldOf(binding, name)))) {
+    const field = fieldOf(binding, name)
+    for (const item of jsonField(field) ? apart(value, field) : [value].flat()) {
       if (item !== null) chunks.push(Buffer.from(`--${boundary}\r\n`), ...part(name, item, field), Buffer.from('\r\n'))
     }
   }
   chunks.push(Buffer.from(`--${boundary}--\r\n`))
-  return { contentType: `${essence(contentType)}; boundary=${boundary}`, bytes: Buffer.concat(chunks) }
+  return { contentType: `${essence(binding.contentType)}; boundary=${boundary}`, bytes: Buffer.concat(chunks) }
 }
 
 const plain = (text: string): string => text
 
 /** A list or object whose style says how it is written: parts of their own, or joined (OAS 3.1.1 §4.8.15.1.2). */
 function styled(name: string, value: Json, field: FieldBinding): Members {
-  if (field.style === undefined || typeof value !== 'object' || field.file === true || jsonField(field))
+  if (field.style === undefined || typeof value !== 'object' || field.file !== undefined || jsonField(field))
     return [[name, value]]
   return queryStyle(name, value, field.style, field.explode ?? field.style === 'form', plain, plain)
 }
+
+/** What is written of a value by itself. */
+const apart = (value: Json, field: FieldBinding): readonly Json[] =>
+  field.each === true && Array.isArray(value) ? value : [value]
 
 /** A text under an XML media type is XML already. */
 const isXml = (field: FieldBinding, value: Json): field is FieldBinding & { xml: XmlBinding } =>
@@ -113,7 +120,7 @@ const escapeName = (name: string): string => name.replaceAll('"', '%22').replace
 function part(name: string, value: Json, field: FieldBinding): Buffer[] {
   const disposition = `Content-Disposition: form-data; name="${escapeName(name)}"`
   const declared = field.contentType?.split(',', 1)[0]?.trim()
-  const file = field.file === true ? asFile(value) : undefined
+  const file = field.file === true || (field.file === 'told' && typeof value !== 'string') ? asFile(value) : undefined
   if (file !== undefined) {
     const type =
       file.contentType ?? (declared === undefined || declared.includes('*') ? 'application/octet-stream' : declared)

@@ -1,12 +1,14 @@
 /** The request body of every version → the one argument `body` with a schema and a way onto the wire. */
 import { limits } from '../../core/limits.ts'
-import type { BodyBinding, BodyKind, FieldBinding } from './binding.ts'
+import type { BodyBinding, FieldBinding } from './binding.ts'
 import type { Dialect } from './document.ts'
+import { readFields } from './files.ts'
 import { prose, type Schema } from './keywords.ts'
-import { type RawParameter, styleOf } from './parameters.ts'
+import { chooseType, concrete, isApplicationText, kindOf } from './media.ts'
+import { type RawParameter, styleOf, swaggerSchema } from './parameters.ts'
 import type { References } from './refs.ts'
 import type { Schemas, Warn } from './schema.ts'
-import { at, essence, isJsonType, isNode, isSequence, listAt, type Node, nodeAt, textAt } from './tree.ts'
+import { at, essence, isNode, type Node, nodeAt, textAt } from './tree.ts'
 import { xmlBinding } from './xml-shape.ts'
 
 export interface Body {
@@ -24,18 +26,6 @@ export interface BodyContext {
   readonly contentType: string | undefined
 }
 
-/** A file of a form: its bytes in base64 (RFC 4648 §4) with what its part says of them, or the bytes alone. */
-const fileSchema: Schema = {
-  type: ['object', 'string'],
-  contentEncoding: 'base64',
-  properties: {
-    filename: { type: 'string' },
-    contentType: { type: 'string' },
-    data: { type: 'string', contentEncoding: 'base64' },
-  },
-  required: ['data'],
-}
-
 /** `requestBody` of OpenAPI 3. */
 export function requestBody(operation: Node, pointer: string, context: BodyContext): Body | undefined {
   if (operation['requestBody'] === undefined) return undefined
@@ -46,13 +36,15 @@ export function requestBody(operation: Node, pointer: string, context: BodyConte
     return { schema: {}, required: false, binding: { kind: 'json', contentType: 'application/json' } }
   }
   const content = nodeAt(found.node, 'content') ?? {}
-  const type = chooseType(Object.keys(content), context, at(place, 'content'))
-  if (type === undefined) return undefined
-  const media = nodeAt(content, type) ?? {}
+  const chosen = chooseType(Object.keys(content), context.contentType, context.warn, at(place, 'content'))
+  if (chosen === undefined) return undefined
+  const { key, type } = chosen
+  const entry = context.refs.follow(nodeAt(content, key))
+  const media = entry.ok && isNode(entry.node) ? entry.node : {}
   const schema =
     media['schema'] ?? (nodeAt(media, 'itemSchema') === undefined ? {} : { type: 'array', items: media['itemSchema'] })
   const described = prose(found.node['description'], limits.propertyDescriptionChars)
-  const body = build(type, schema, nodeAt(media, 'encoding') ?? {}, at(place, 'content', type, 'schema'), context)
+  const body = build(type, schema, nodeAt(media, 'encoding') ?? {}, at(place, 'content', key, 'schema'), context)
   return {
     ...body,
     schema:
@@ -73,8 +65,8 @@ export function swaggerBody(
   if (fields.length > 0) return swaggerForm(fields, consumes, context)
   const parameter = raw.find(({ in: where }) => where === 'body')
   if (parameter === undefined) return undefined
-  const schema = parameter.node['schema'] ?? {}
-  const type = chooseType(consumes, context, parameter.pointer) ?? 'application/json'
+  const schema = parameter.node['schema'] ?? swaggerSchema(parameter.node)
+  const type = chooseType(consumes, context.contentType, context.warn, parameter.pointer)?.type ?? 'application/json'
   const body = build(type, schema, {}, at(parameter.pointer, 'schema'), context)
   const described = prose(parameter.node['description'], limits.propertyDescriptionChars)
   return {
@@ -111,44 +103,6 @@ function swaggerForm(raw: readonly RawParameter[], consumes: readonly string[], 
   return { schema, required: required.length > 0, binding: { ...binding, fields: merged } }
 }
 
-/** What the configuration asks for; JSON first otherwise, since it says most; then the description's own first choice. */
-function chooseType(types: readonly string[], { contentType, warn }: BodyContext, pointer: string): string | undefined {
-  const asked = contentType === undefined ? undefined : essence(contentType)
-  const found = types.find((type) => essence(type) === asked)
-  if (asked !== undefined && found === undefined && types.length > 0)
-    warn(
-      'content_type',
-      pointer,
-      `The body is not described as ${asked}; ${types.map(essence).join(', ')} can be chosen.`,
-    )
-  return (
-    found ??
-    types.find((type) => essence(type) === 'application/json') ??
-    types.find((type) => isJsonType(essence(type))) ??
-    types.find((type) => kindOf(essence(type)) !== 'binary') ??
-    types[0]
-  )
-}
-
-function kindOf(type: string): BodyKind {
-  if (isSequence(type)) return 'lines'
-  if (isJsonType(type) || type === '*/*' || type === 'application/*') return 'json'
-  if (type === 'application/x-www-form-urlencoded') return 'form'
-  if (type.startsWith('multipart/')) return 'multipart'
-  if (type === 'application/xml' || type === 'text/xml' || type.endsWith('+xml')) return 'xml'
-  return type.startsWith('text/') || /[/+](?:x-)?yaml$/.test(type) ? 'text' : 'binary'
-}
-
-/** What is sent for a range of media types, and for what is no media type at all. */
-function concrete(type: string, schema: unknown, context: BodyContext): string {
-  const plain = essence(type)
-  if (!/^[\w!#$&^.+*-]+\/[\w!#$&^.+*-]+(?: *; *[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[^"\\\r\n]*"))*$/.test(type.trim()))
-    return 'application/octet-stream'
-  if (!plain.includes('*')) return type.trim()
-  if (kindOf(plain) === 'text') return 'text/plain'
-  return kindOf(plain) === 'json' && !isBinary(schema, context) ? 'application/json' : 'application/octet-stream'
-}
-
 function build(
   type: string,
   schema: unknown,
@@ -156,27 +110,62 @@ function build(
   pointer: string,
   context: BodyContext,
 ): Omit<Body, 'required'> {
-  const contentType = concrete(type, schema, context)
+  const contentType = concrete(type, () => isBinary(schema, context))
   const kind = kindOf(essence(contentType))
-  if (kind === 'binary') return { schema: base64(contentType), binding: { kind, contentType } }
-  if (kind === 'text') return { schema: textSchema(schema, pointer, context), binding: { kind, contentType } }
-  const converted = context.schemas.convert(schema, 'input', pointer)
-  if (kind === 'json' || kind === 'lines') return { schema: converted, binding: { kind, contentType } }
-  if (kind === 'xml') {
-    // Without a structure to go by, the caller writes the XML itself.
-    return isStructure(context.schemas.spelled(converted, 'input'))
-      ? { schema: converted, binding: { kind, contentType, xml: xmlBinding(schema, context.refs) } }
-      : { schema: textSchema(schema, pointer, context), binding: { kind: 'text', contentType } }
+  if (kind === 'form' || kind === 'multipart') return formBody(kind, contentType, schema, encoding, pointer, context)
+  if (kind === 'json' || kind === 'lines')
+    return { schema: context.schemas.convert(schema, 'input', pointer), binding: { kind, contentType } }
+  if (kind === 'xml') return xmlBody(contentType, schema, pointer, context)
+  const text = textBody(contentType, schema, pointer, context)
+  if (kind === 'text' && !isApplicationText(essence(contentType))) return text
+  if (hasMembers(schema, context)) {
+    context.warn(
+      'json_assumed',
+      pointer,
+      `Nothing says how ${essence(contentType)} writes an object of members; it is sent as JSON.`,
+    )
+    return { schema: context.schemas.convert(schema, 'input', pointer), binding: { kind: 'json', contentType } }
   }
-  // OAS 3.0.4 §4.7.15.1: style says nothing of multipart there.
-  const fields = fieldBindings(encoding, kind === 'form' || context.dialect !== '3.0')
-  const object = context.schemas.spelled(converted, 'input')
-  const members = memberSchemas(schema, context, 0)
-  withXml(members, fields, context)
-  const shown = kind === 'multipart' ? withFiles(members, object, encoding, fields, context) : object
+  if (kind === 'text' || isEncodedText(schema, context)) return text
+  return { schema: base64(contentType), binding: { kind, contentType } }
+}
+
+function textBody(contentType: string, schema: unknown, pointer: string, context: BodyContext): Omit<Body, 'required'> {
+  return { schema: textSchema(schema, pointer, context), binding: { kind: 'text', contentType } }
+}
+
+function xmlBody(contentType: string, schema: unknown, pointer: string, context: BodyContext): Omit<Body, 'required'> {
+  const converted = context.schemas.convert(schema, 'input', pointer)
+  const spelled = context.schemas.spelled(converted, 'input')
+  const found = context.refs.follow(schema)
+  const named = isScalar(spelled) && textAt(nodeAt(found.ok ? found.node : undefined, 'xml'), 'name') !== undefined
+  // Without a structure to go by, nor a name for the element, the caller writes the XML itself.
+  return isStructure(spelled) || named
+    ? {
+        schema: converted,
+        binding: { kind: 'xml', contentType, xml: xmlBinding(schema, context.refs) },
+      }
+    : textBody(contentType, schema, pointer, context)
+}
+
+function formBody(
+  kind: 'form' | 'multipart',
+  contentType: string,
+  schema: unknown,
+  encoding: Node,
+  pointer: string,
+  context: BodyContext,
+): Omit<Body, 'required'> {
+  const { dialect, refs, schemas } = context
+  const { fields, others, schema: shown } = readFields(schema, encoding, { dialect, refs, kind })
   return {
-    schema: { type: 'object', ...shown },
-    binding: { kind, contentType, ...(Object.keys(fields).length === 0 ? {} : { fields }) },
+    schema: { type: 'object', ...schemas.spelled(schemas.convert(shown, 'input', pointer), 'input') },
+    binding: {
+      kind,
+      contentType,
+      ...(Object.keys(fields).length === 0 ? {} : { fields }),
+      ...(others === undefined ? {} : { others }),
+    },
   }
 }
 
@@ -184,16 +173,23 @@ const isStructure = (schema: Schema): boolean =>
   [schema['type']].flat().some((type) => type === 'object' || type === 'array') ||
   ['properties', 'allOf', 'oneOf', 'anyOf'].some((keyword) => schema[keyword] !== undefined)
 
+const scalars = new Set(['string', 'integer', 'number', 'boolean'])
+
+const isScalar = (schema: Schema): boolean => {
+  const types = [schema['type']].flat()
+  return types.every((type) => scalars.has(String(type)))
+}
+
 const base64 = (contentType: string): Schema => ({
   type: 'string',
   contentEncoding: 'base64',
   contentMediaType: essence(contentType),
 })
 
-/** Text goes as it is; an enumeration or a length of the description still binds. */
+/** Text goes as it is; an enumeration, a length or a number's type of the description still binds. */
 function textSchema(schema: unknown, pointer: string, context: BodyContext): Schema {
   const converted = context.schemas.spelled(context.schemas.convert(schema, 'input', pointer), 'input')
-  return converted['type'] === 'string' ? converted : { type: 'string' }
+  return isScalar(converted) ? converted : { type: 'string' }
 }
 
 function isBinary(schema: unknown, { refs }: BodyContext): boolean {
@@ -201,90 +197,14 @@ function isBinary(schema: unknown, { refs }: BodyContext): boolean {
   return found.ok && textAt(found.node, 'format') === 'binary'
 }
 
-/** OAS 3.1.1 §4.8.15: `encoding` by property, style only where it is given. */
-function fieldBindings(encoding: Node, styles: boolean): { [name: string]: FieldBinding } {
-  const fields: { [name: string]: FieldBinding } = {}
-  for (const [name, entry] of Object.entries(encoding)) {
-    if (!isNode(entry)) continue
-    const contentType = textAt(entry, 'contentType')
-    const styled =
-      styles && (entry['style'] !== undefined || entry['explode'] !== undefined || entry['allowReserved'] !== undefined)
-    fields[name] = {
-      ...(contentType === undefined ? {} : { contentType }),
-      ...(styled ? styleOf(entry, 'query', '3.1') : {}),
-      ...(entry['allowReserved'] === true ? { reserved: true as const } : {}),
-    }
-  }
-  return fields
+/** An object whose members are described, which bytes have not. */
+function hasMembers(schema: unknown, { refs }: BodyContext): boolean {
+  const found = refs.follow(schema)
+  return found.ok && Object.keys(nodeAt(found.node, 'properties') ?? {}).length > 0
 }
 
-/** Members whose own media type is XML are built by their schema’s hints. */
-function withXml(
-  members: ReadonlyMap<string, unknown>,
-  fields: { [name: string]: FieldBinding },
-  { refs }: BodyContext,
-): void {
-  for (const [name, field] of Object.entries(fields))
-    if (field.contentType !== undefined && kindOf(essence(field.contentType)) === 'xml' && members.has(name))
-      fields[name] = { ...field, xml: xmlBinding(members.get(name), refs) }
-}
-
-/** The members of a multipart body that are files, shown as such. */
-function withFiles(
-  members: ReadonlyMap<string, unknown>,
-  shown: Schema,
-  encoding: Node,
-  fields: { [name: string]: FieldBinding },
-  context: BodyContext,
-): Schema {
-  const properties = nodeAt(shown, 'properties')
-  if (properties === undefined) return shown
-  const out: { [name: string]: unknown } = { ...properties }
-  for (const [name, member] of members) {
-    const key = context.schemas.key(name)
-    const kind = fileKind(member, nodeAt(encoding, name), context)
-    const present = out[key]
-    if (kind === undefined || present === undefined) continue
-    const description =
-      textAt(present, 'description') ??
-      (isNode(present) ? textAt(context.schemas.spelled(present, 'input'), 'description') : undefined)
-    const prosed = description === undefined ? {} : { description }
-    fields[name] = { ...fields[name], file: true }
-    out[key] = kind === 'one' ? { ...fileSchema, ...prosed } : { type: 'array', items: fileSchema, ...prosed }
-  }
-  return { ...shown, properties: out }
-}
-
-/** Raw members of an object schema, through references and `allOf`. */
-function memberSchemas(schema: unknown, context: BodyContext, depth: number): Map<string, unknown> {
-  const found = context.refs.follow(schema)
-  const members = new Map<string, unknown>()
-  if (!found.ok || depth > 10) return members
-  for (const [name, member] of Object.entries(nodeAt(found.node, 'properties') ?? {})) members.set(name, member)
-  for (const part of listAt(found.node, 'allOf'))
-    for (const [name, member] of memberSchemas(part, context, depth + 1)) members.set(name, member)
-  return members
-}
-
-function fileKind(schema: unknown, encoding: Node | undefined, context: BodyContext): 'one' | 'many' | undefined {
-  const found = context.refs.follow(schema)
-  if (!found.ok) return undefined
-  const node = found.node
-  if (textAt(node, 'type') === 'array') {
-    const items = context.refs.follow(isNode(node) ? node['items'] : undefined)
-    return items.ok && isFile(items.node, encoding) ? 'many' : undefined
-  }
-  return isFile(node, encoding) ? 'one' : undefined
-}
-
-/** `format: binary` (3.0), `type: file` (2.0), a binary media type without an encoding (3.1 §4.8.15.3). */
-function isFile(node: unknown, encoding: Node | undefined): boolean {
-  const type = isNode(node) ? node['type'] : undefined
-  if (type === 'file' || textAt(node, 'format') === 'binary') return true
-  if (type !== undefined && type !== 'string') return false
-  if (textAt(node, 'contentEncoding') !== undefined) return false
-  const declared =
-    textAt(node, 'contentMediaType') ?? (type === undefined ? textAt(encoding, 'contentType') : undefined)
-  if (declared === undefined) return false
-  return kindOf(essence(declared.split(',', 1)[0] ?? '')) === 'binary'
+/** `contentEncoding`, from 3.1 on: the encoded text itself is the body (OAS 3.1.1 §4.8.14.1). */
+function isEncodedText(schema: unknown, { refs, dialect }: BodyContext): boolean {
+  const found = refs.follow(schema)
+  return (dialect === '3.1' || dialect === '3.2') && found.ok && textAt(found.node, 'contentEncoding') !== undefined
 }

@@ -154,6 +154,7 @@ class Reader {
     const path = template(place.path, raw, warn, pointer)
     const context = {
       dialect: this.#document.dialect,
+      refs: this.#refs,
       schemas: this.#schemas,
       keys: this.#keys,
       options: this.#options,

@@ -3,6 +3,7 @@ import { shortHash } from '../../core/hash.ts'
 import type { ImportOptions } from '../adapter.ts'
 import { bodyArgument, type ParameterBinding, type Place, type Style } from './binding.ts'
 import type { Dialect } from './document.ts'
+import { readFields } from './files.ts'
 import type { Keys } from './keys.ts'
 import { prose, type Schema } from './keywords.ts'
 import { limits } from '../../core/limits.ts'
@@ -70,6 +71,7 @@ export function rawParameters(
 
 export interface ParameterContext {
   readonly dialect: Dialect
+  readonly refs: References
   readonly schemas: Schemas
   readonly keys: Keys
   readonly options: ImportOptions
@@ -123,16 +125,14 @@ function toArgument(parameter: RawParameter, argument: string, context: Paramete
   const place = isPlace(parameter.in) ? parameter.in : 'query'
   const content = nodeAt(node, 'content')
   const mediaType = content === undefined ? undefined : Object.keys(content)[0]
+  const entry = context.refs.follow(nodeAt(content, mediaType ?? ''))
+  const media = entry.ok && isNode(entry.node) ? entry.node : undefined
   const schema =
     mediaType === undefined
       ? context.dialect === '2.0'
         ? context.schemas.convert(swaggerSchema(node), 'input', pointer)
         : context.schemas.convert(node['schema'] ?? {}, 'input', at(pointer, 'schema'))
-      : context.schemas.convert(
-          nodeAt(content, mediaType)?.['schema'] ?? {},
-          'input',
-          at(pointer, 'content', mediaType, 'schema'),
-        )
+      : context.schemas.convert(media?.['schema'] ?? {}, 'input', at(pointer, 'content', mediaType, 'schema'))
   const binding: ParameterBinding = {
     argument,
     name: parameter.name,
@@ -140,8 +140,16 @@ function toArgument(parameter: RawParameter, argument: string, context: Paramete
     ...styleOf(node, place, context.dialect),
     ...(node['allowReserved'] === true && place !== 'header' ? { reserved: true as const } : {}),
     ...(mediaType === undefined ? {} : { content: essence(mediaType) }),
+    ...(place === 'querystring' ? queryFields(media, context) : {}),
   }
   return { schema: described(node, schema), required: place === 'path' || node['required'] === true, binding }
+}
+
+/** The fields of a query that is written as a form. */
+function queryFields(media: Node | undefined, { dialect, refs }: ParameterContext): Pick<ParameterBinding, 'fields'> {
+  const encoding = nodeAt(media, 'encoding')
+  if (encoding === undefined) return {}
+  return { fields: readFields(media?.['schema'], encoding, { dialect, refs, kind: 'form' }).fields }
 }
 
 function described(node: Node, schema: Schema): Schema {
@@ -151,9 +159,9 @@ function described(node: Node, schema: Schema): Schema {
 }
 
 /** Swagger 2.0 puts the schema's keywords beside the parameter's own. */
-function swaggerSchema(node: Node): Node {
+export function swaggerSchema(node: Node): Node {
   const { name: _name, in: _in, required: _required, description: _description, schema, ...keywords } = node
-  return isNode(schema) && keywords['type'] === undefined ? schema : keywords
+  return isNode(schema) ? schema : keywords
 }
 
 const styles = new Set<string>([

@@ -103,8 +103,8 @@ function wholeQuery(parameter: ParameterBinding, value: Json): string {
   if (parameter.content === 'application/x-www-form-urlencoded' && typeof value === 'object' && value !== null)
     return formBody(
       Object.entries(value).filter(([, item]) => item !== null),
-      {},
-    ).replaceAll('+', '%20')
+      parameter,
+    )
   return encode(contentText(parameter.content ?? 'text/plain', value))
 }
 
