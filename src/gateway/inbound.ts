@@ -62,7 +62,8 @@ export function createInbound(room: InboundRoom): Inbounds {
   /** Whoever comes with a key that is none hears how to sign in instead, where that is a way. */
   const told = (thrown: unknown, { url }: Inbound): unknown => {
     const error = toGatewayError(thrown)
-    if (checks.length === 0 || error.headers?.['www-authenticate'] !== undefined) return thrown
+    if (checks.length === 0 || error.headers?.['www-authenticate']?.includes('resource_metadata') === true)
+      return thrown
     return challenged(error, { resourceMetadata: metadataUrl(publicUrl, placeOf(url)), scope: bases }, true)
   }
   const keeps = Object.values(settings.credentials).some(

@@ -182,7 +182,7 @@ class Files {
         (keyword === 'allOf' || list.every((part, index) => parts[index] !== undefined || isNull(part)))
       const changed = {
         ...node,
-        ...proseOf(schema, node),
+        ...kept(schema, node),
         [keyword]: list.map((part, at) => parts[at]?.schema ?? part),
       }
       return { schema: changed, file: certain ? true : 'told' }
