@@ -1,6 +1,7 @@
 /** What the gateway keeps, opened beside it or in its place: a running one sees a change within a second. */
 import { loadSettings, type Settings } from '../config/load.ts'
 import { systemClock } from '../core/clock.ts'
+import { createEgress } from '../egress/fetch.ts'
 import { keyringOf, recordsFile } from '../gateway/state.ts'
 import { privateDir } from '../store/files.ts'
 import type { Records } from '../store/records.ts'
@@ -17,9 +18,16 @@ export async function withState<T>(config: string | undefined, act: (opened: Ope
   const settings = loadSettings(config)
   privateDir(settings.dataDir)
   const records = openRecords(recordsFile(settings.dataDir), systemClock)
+  const egress = createEgress({ allow: settings.egress.allow, clock: systemClock })
+  const log = { warn: (_fields: object, words: string) => void process.stderr.write(`${words}\n`) }
   try {
-    return await act({ settings, records, vault: createVault(keyringOf(settings)) })
+    return await act({
+      settings,
+      records,
+      vault: createVault(keyringOf(settings, { egress, clock: systemClock, log })),
+    })
   } finally {
+    await egress.close()
     await records.close()
   }
 }

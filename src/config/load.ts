@@ -6,6 +6,7 @@ import { GatewayError } from '../core/errors.ts'
 import { versionOf } from '../core/hash.ts'
 import { limits } from '../core/limits.ts'
 import { Secret } from '../core/secret.ts'
+import type { KmsRef } from '../credentials/aws/kms.ts'
 import { isFixed, referencesOf } from './providers.ts'
 import { type Config, configSchema, type InboundConfig, type SecretRef } from './schema.ts'
 
@@ -20,7 +21,7 @@ export interface Settings extends Config {
   /** The façade's client secrets by its provider's discovery URL. */
   readonly facadeSecrets: ReadonlyMap<string, Secret>
   /** The current key first, then retired ones; none when keys are made in the data folder. */
-  readonly vaultKeys: readonly Secret[]
+  readonly vaultKeys: readonly (Secret | KmsRef)[]
   readonly adminToken: Secret | undefined
   /** Changes when any of the secrets does, so that a rotated file takes effect on reload. */
   readonly secretsVersion: string
@@ -114,13 +115,13 @@ const facadeSecrets = (config: Config, secret: (ref: SecretRef, path: string) =>
     ),
   )
 
-function vaultKeys({ vault }: Config, secret: (ref: SecretRef, path: string) => Secret): readonly Secret[] {
+function vaultKeys({ vault }: Config, secret: (ref: SecretRef, path: string) => Secret): readonly (Secret | KmsRef)[] {
   if (vault.key === undefined) {
     if (vault.retiredKeys.length > 0)
       throw bad('The configuration is wrong:\n- vault.retiredKeys: these need `vault.key` beside them')
     return []
   }
-  return [vault.key, ...vault.retiredKeys].map((ref) => secret(ref, 'vault'))
+  return [vault.key, ...vault.retiredKeys].map((ref) => ('kms' in ref ? ref.kms : secret(ref, 'vault')))
 }
 
 /** What one part of the configuration says of another. */

@@ -7,7 +7,7 @@ import { parseAllowList } from '../egress/address.ts'
 import { priceSyntax } from '../meter/money.ts'
 import { credentialSchema } from './credential-schema.ts'
 import { accessSchema, inboundSchema, limitsSchema } from './inbound-schema.ts'
-import { secretRef } from './secret-schema.ts'
+import { secretRef, vaultKeyRef } from './secret-schema.ts'
 import { httpUrl, targetName, targetSchema } from './target-schema.ts'
 
 export type { CredentialConfig } from './credential-schema.ts'
@@ -18,8 +18,10 @@ export { targetName, type TargetConfig } from './target-schema.ts'
 const port = z.int().min(0).max(65_535)
 const vaultSchema = z
   .strictObject({
-    key: secretRef.optional().describe('32 bytes in base64; made in `dataDir/vault-key` when left out.'),
-    retiredKeys: z.array(secretRef).max(16).default([]).describe('Keys that still open what they sealed.'),
+    key: vaultKeyRef
+      .optional()
+      .describe('32 bytes in base64, or a key of KMS; made in `dataDir/vault-key` when left out.'),
+    retiredKeys: z.array(vaultKeyRef).max(16).default([]).describe('Keys that still open what they sealed.'),
   })
   .prefault({})
   .describe('What seals connections, access keys and managed secrets at rest.')

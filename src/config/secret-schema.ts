@@ -33,5 +33,26 @@ export const anySecretRef = z
   })
   .describe('Where a secret is.')
 
+/** A vault key: 32 bytes somewhere, or one that a service keeps. */
+export const vaultKeyRef = z
+  .union(
+    [
+      environment,
+      file,
+      z.strictObject({
+        kms: z
+          .strictObject({
+            keyId: z.string().min(1).describe('Id or ARN of a symmetric key, no alias.'),
+            region: z.string().min(1).optional(),
+            endpoint: z.url().optional().describe('In place of AWS’s own address.'),
+          })
+          .describe('AWS KMS; the key never leaves it.'),
+      }),
+    ],
+    { error: `${never}: {"env": "NAME"}, {"file": "PATH"} or {"kms": {"keyId": "ARN"}}` },
+  )
+  .describe('Where a vault key is.')
+
+export type VaultKeyRef = z.infer<typeof vaultKeyRef>
 export type SecretRef = z.infer<typeof secretRef>
 export type AnySecretRef = z.infer<typeof anySecretRef>

@@ -69,7 +69,7 @@ export const limits = {
   descriptionChars: 1_024,
   titleChars: 128,
   propertyDescriptionChars: 512,
-  enumValues: 2_000,
+  enumValues: 10_000,
   serverChoices: 256,
   branchesTold: 32,
   specFiles: 1_000,

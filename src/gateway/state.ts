@@ -9,12 +9,15 @@ import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
 import { type Connections, createConnections } from '../credentials/oauth/connections.ts'
+import { kmsKey } from '../credentials/aws/kms.ts'
+import type { AwsRoom } from '../credentials/aws/room.ts'
 import { secretsManager } from '../credentials/aws/secrets-manager.ts'
 import { followSecret } from '../credentials/managed.ts'
 import type { SecretSource } from '../credentials/rotating.ts'
 import { createSignIns, type SignIns } from '../credentials/oauth/flow.ts'
 import type { AuditEvent, OAuthRoom } from '../credentials/oauth/room.ts'
 import type { OAuthProvider } from '../credentials/oauth2.ts'
+import { Secret } from '../core/secret.ts'
 import { createEgress, type Egress } from '../egress/fetch.ts'
 import { randomToken } from '../store/files.ts'
 import type { Records } from '../store/records.ts'
@@ -41,8 +44,8 @@ export interface State {
 export const recordsFile = (dataDir: string): string => join(dataDir, 'records.db')
 
 /** The keys that the configuration names, or those of the data folder. */
-export function keyringOf({ vaultKeys, dataDir }: Pick<Settings, 'vaultKeys' | 'dataDir'>): Keyring {
-  const [current, ...retired] = vaultKeys.map(localKey)
+export function keyringOf({ vaultKeys, dataDir }: Pick<Settings, 'vaultKeys' | 'dataDir'>, room: AwsRoom): Keyring {
+  const [current, ...retired] = vaultKeys.map((key) => (key instanceof Secret ? localKey(key) : kmsKey(key, room)))
   return current === undefined ? folderKeyring(dataDir) : createKeyring(current, retired)
 }
 
@@ -55,7 +58,8 @@ interface StateOptions {
 
 export function openState({ settings, clock, log, publicUrl }: StateOptions): State {
   const records = openRecords(recordsFile(settings.dataDir), clock)
-  const vault = createVault(keyringOf(settings))
+  const ownEgress = createEgress({ allow: settings.egress.allow, clock })
+  const vault = createVault(keyringOf(settings, { egress: ownEgress, clock, log }))
   const keys = createKeys({ records, vault, clock })
   const owner = randomUUID()
   const audit = (event: AuditEvent): void => log.info({ audit: event }, `${event.act}: ${event.outcome}`)
@@ -110,6 +114,7 @@ export function openState({ settings, clock, log, publicUrl }: StateOptions): St
       await last?.room.egress.close()
       await keys.close()
       await records.close()
+      await ownEgress.close()
     },
   }
 }

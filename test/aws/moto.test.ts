@@ -4,6 +4,7 @@ import type { InboundResponse, OutboundRequest, Target } from '../../src/core/mo
 import { Secret } from '../../src/core/secret.ts'
 import { apiKey } from '../../src/credentials/api-key.ts'
 import { fixedIdentity } from '../../src/credentials/aws/identity.ts'
+import { kmsKey } from '../../src/credentials/aws/kms.ts'
 import { type SecretsManager, secretsManager } from '../../src/credentials/aws/secrets-manager.ts'
 import type { IdentitySource } from '../../src/credentials/aws/room.ts'
 import type { CredentialProvider } from '../../src/credentials/provider.ts'
@@ -11,6 +12,8 @@ import { rotating } from '../../src/credentials/rotating.ts'
 import { type SigV4Options, type SigV4Provider, sigv4 } from '../../src/credentials/sigv4.ts'
 import { principal, target as anywhere } from '../support/oauth-room.ts'
 import { json, type Recorder, startRecorder } from '../support/recorder.ts'
+import { createKeyring, localKey } from '../../src/vault/keyring.ts'
+import { createVault } from '../../src/vault/vault.ts'
 import { hasMoto, type Moto, motoServer, startMoto } from './moto.ts'
 import { awsRoom, type TestAwsRoom } from './room.ts'
 
@@ -338,8 +341,47 @@ describe.runIf(hasMoto)('against moto', () => {
       expect(new Set(keyIds()).size).toBe(2)
     })
   })
+
+  describe('a vault key in KMS', () => {
+    const keyIn = (keyId: string) =>
+      kmsKey({ keyId, region, endpoint: moto.origin }, room, identityOf('AKIAIOSFODNN7EXAMPLE', 'not-checked'))
+    const place = { kind: 'secret', tenant: '', principal: '', name: 'crm' } as const
+
+    it('seals and opens, for another process too, and never leaves KMS', async () => {
+      const keyId = await moto.newKey()
+      const sealed = await createVault(createKeyring(keyIn(keyId))).seal(place, 1, new Secret('kms-canary-77'))
+      expect(sealed).not.toContain('kms-canary-77')
+      const opened = await createVault(createKeyring(keyIn(keyId))).open(place, 1, sealed)
+      expect(opened.equals('kms-canary-77')).toBe(true)
+    })
+
+    it('opens nothing for another place, or once the key is another', async () => {
+      const [one, other] = [await moto.newKey(), await moto.newKey()]
+      const sealed = await createVault(createKeyring(keyIn(one))).seal(place, 1, new Secret('x'))
+      await expect(
+        createVault(createKeyring(keyIn(one))).open({ ...place, name: 'y' }, 1, sealed),
+      ).rejects.toMatchObject({ code: 'vault_unreadable' })
+      await expect(createVault(createKeyring(keyIn(other))).open(place, 1, sealed)).rejects.toMatchObject({
+        code: 'vault_unreadable',
+      })
+    })
+
+    it('is retired for one in memory, and the other way round', async () => {
+      const kms = keyIn(await moto.newKey())
+      const local = localKey(new Secret(Buffer.alloc(32, 7).toString('base64')))
+      const sealed = await createVault(createKeyring(kms)).seal(place, 1, new Secret('x'))
+      const moved = await createVault(createKeyring(local, [kms])).rewrap(sealed)
+      expect((await createVault(createKeyring(local)).open(place, 1, moved)).equals('x')).toBe(true)
+    })
+
+    it.each(['alias/vault', 'arn:aws:kms:us-east-1:111122223333:alias/vault', ''])(
+      'is not named by an alias: %j',
+      (keyId) => {
+        expect(() => keyIn(keyId)).toThrow(/no.* alias|by its id/)
+      },
+    )
+  })
 })
 
-/** All that a log could show of an error. */
 const chain = (error: unknown): string =>
   error instanceof Error ? `${error.message} ${error.stack} ${JSON.stringify(error)} ${chain(error.cause)}` : ''

@@ -19,6 +19,8 @@ export interface Moto {
   query(service: string, parameters: Record<string, string>): Promise<(element: string) => string>
   /** An action of Secrets Manager, as nobody in particular. */
   secrets(action: string, parameters: Record<string, unknown>): Promise<void>
+  /** A new key of KMS; its id. */
+  newKey(): Promise<string>
   /** From now on IAM checks each request, or none. */
   check(on: boolean): Promise<void>
   close(): Promise<void>
@@ -54,6 +56,14 @@ export async function startMoto(): Promise<Moto> {
         'x-amz-target': `secretsmanager.${action}`,
         authorization: anybody('secretsmanager'),
       })
+    },
+    async newKey() {
+      const text = await post('/', '{}', {
+        'content-type': 'application/x-amz-json-1.1',
+        'x-amz-target': 'TrentService.CreateKey',
+        authorization: anybody('kms'),
+      })
+      return (JSON.parse(text) as { KeyMetadata: { KeyId: string } }).KeyMetadata.KeyId
     },
     check: async (on) => void (await post('/moto-api/reset-auth', on ? '0' : 'inf')),
     async close() {

@@ -116,7 +116,7 @@ describe('a tool that the operator shaped', () => {
     const { json: answer } = await callModern(gateway.url, 'shop___orders', { limit: '7' })
     expect(answer.result.isError).toBeUndefined()
     expect(target.requests.at(-1)?.url).toContain('limit=7')
-    expect(gateway.log()).toContain('"places":["/limit"]')
+    await until('it is logged', async () => gateway.log().includes('"places":["/limit"]'), patienceMs)
   })
 
   it('follows its overlay', async () => {

@@ -2,7 +2,11 @@
 import { GatewayError } from '../../core/errors.ts'
 
 /** `reading` and `assuming` go into the words: what was being done. */
-export type AwsWork = 'reading a secret' | 'assuming the role' | 'looking for the gateway’s own AWS identity'
+export type AwsWork =
+  | 'reading a secret'
+  | 'assuming the role'
+  | 'looking for the gateway’s own AWS identity'
+  | 'using the vault’s key in KMS'
 
 const answers: ReadonlyMap<string, string> = new Map([
   ['ResourceNotFoundException', 'there is no such secret'],
