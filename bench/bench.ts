@@ -4,11 +4,13 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync, mkdirSync } from 'node:fs'
+import { Agent, request } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import autocannon from 'autocannon'
 import { startIdentityProvider } from '../test/support/identity-provider.ts'
+import { json, startRecorder } from '../test/support/recorder.ts'
 
 const seconds = Number(process.env['BENCH_SECONDS'] ?? 4)
 const main = join(import.meta.dirname, '../bin/toolgate.mjs')
@@ -273,6 +275,99 @@ async function signedIn(): Promise<void> {
   await provider.close()
 }
 
+/** What a credential adds to a call: one connection, the credentials in turn from call to call, medians in ms. */
+async function credentials(): Promise<void> {
+  const [rounds, warmUp] = [Math.round(seconds * 750), 400]
+  const downstreamPort = await freePort()
+  await startServer('downstream', downstreamPort)
+  const server = await startRecorder()
+  server.answer = json({ access_token: 'x'.repeat(800), token_type: 'Bearer', expires_in: 86_400 })
+  const key = { env: 'BENCH_KEY' }
+  const ways = {
+    none: undefined,
+    apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key', value: key },
+    'oauth2, cached token': {
+      type: 'oauth2',
+      grant: 'clientCredentials',
+      issuer: server.origin,
+      tokenEndpoint: `${server.origin}/token`,
+      clientId: 'bench',
+      clientSecret: key,
+    },
+    'sigv4, given keys': {
+      type: 'sigv4',
+      service: 'execute-api',
+      region: 'us-east-1',
+      accessKeyId: key,
+      secretAccessKey: key,
+    },
+  }
+  const names = Object.keys(ways)
+  const targets = names.map((_name, place) => `t${place}`)
+  const dir = mkdtempSync(join(tmpdir(), 'toolgate-bench-'))
+  mkdirSync(join(dir, 'specs'))
+  for (const name of targets) writeFileSync(join(dir, `specs/${name}.json`), JSON.stringify(petstore(1)))
+  process.env['BENCH_KEY'] = 'a-key-of-forty-characters-for-the-bench.'
+  const gateway = await startGateway(dir, {
+    admin: { port: await freePort(), tools: false },
+    egress: { allow: [`127.0.0.1:${downstreamPort}`, server.address] },
+    credentials: Object.fromEntries(
+      Object.values(ways).flatMap((way, place) => (way === undefined ? [] : [[`t${place}`, way]])),
+    ),
+    targets: Object.fromEntries(
+      Object.values(ways).map((way, place) => [
+        `t${place}`,
+        { server: `http://127.0.0.1:${downstreamPort}`, ...(way === undefined ? {} : { credential: `t${place}` }) },
+      ]),
+    ),
+  })
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const call = async (target: string): Promise<number> => {
+    const name = `${target}___get_pet`
+    const sent = body('tools/call', { name, arguments: { id: 42, verbose: true } })
+    const began = performance.now()
+    const text = await exchange(`${gateway.url}/mcp`, agent, headers('tools/call', name), sent)
+    const ms = performance.now() - began
+    if (!text.includes('Rex')) throw new Error(`the call failed: ${text}`)
+    return ms
+  }
+  const times = targets.map((): number[] => [])
+  for (let round = -warmUp; round < rounds; round++)
+    for (let turn = 0; turn < targets.length; turn++) {
+      // none is always behind the same other
+      const place = (turn + round + warmUp) % targets.length
+      const ms = await call(targets[place] ?? '')
+      if (round >= 0) times[place]?.push(ms)
+    }
+  row(`tools/call at 1 connection, credential, ${rounds} calls each`, 'median ms', 'more than without, ms', 'p90 ms')
+  row('---', '---', '---', '---')
+  const sorted = times.map((list) => list.toSorted((a, b) => a - b))
+  const without = times[0] ?? []
+  for (const [place, name] of names.entries()) {
+    const all = sorted[place] ?? []
+    // each call against the one without in the same round
+    const more = (times[place] ?? []).map((ms, round) => ms - (without[round] ?? 0)).toSorted((a, b) => a - b)
+    row(name, round(median(all), 3), round(median(more), 3), round(all[Math.floor(all.length * 0.9)] ?? 0, 3))
+  }
+  process.stdout.write(`\nTokens asked for: ${server.requests.length}\n\n`)
+  agent.destroy()
+  await stop(gateway.child)
+  await server.close()
+  rmSync(dir, { recursive: true })
+}
+
+/** One POST, read to its end. */
+const exchange = (url: string, agent: Agent, fields: { [header: string]: string }, sent: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const outgoing = request(url, { method: 'POST', agent, headers: fields }, (response) => {
+      let text = ''
+      response.setEncoding('utf8').on('data', (piece: string) => (text += piece))
+      response.on('end', () => resolve(text))
+    })
+    outgoing.on('error', reject)
+    outgoing.end(sent)
+  })
+
 /** Of numbers in order. */
 const median = (sorted: readonly number[]): number => {
   const half = sorted.length / 2
@@ -389,7 +484,14 @@ async function imports(): Promise<void> {
   process.stdout.write('\n')
 }
 
-const tables: { readonly [name: string]: () => Promise<void> } = { startUp, imports, calls, signedIn, lists }
+const tables: { readonly [name: string]: () => Promise<void> } = {
+  startUp,
+  imports,
+  calls,
+  signedIn,
+  credentials,
+  lists,
+}
 
 try {
   // all of them, or those that are named: `npm run bench -- signedIn`

@@ -10,15 +10,16 @@ import { inboundsOf, type Settings } from './config/load.ts'
 import { approveTarget, putTarget, removeTarget } from './config/registrar.ts'
 import { Reloader } from './config/reload.ts'
 import { SnapshotBuilder } from './config/snapshots.ts'
-import type { Clock } from './core/clock.ts'
+import { type Clock, sleep } from './core/clock.ts'
 import { GatewayError } from './core/errors.ts'
 import { limits } from './core/limits.ts'
 import type { Log } from './core/log.ts'
-import { createEgress, type Egress } from './egress/fetch.ts'
+import type { CredentialProvider } from './credentials/provider.ts'
+import { createEgress } from './egress/fetch.ts'
 import { drain, listen } from './gateway/listen.ts'
 import { createInbound, type Inbounds } from './gateway/inbound.ts'
 import { createPages, type Pages } from './gateway/pages.ts'
-import { openState } from './gateway/state.ts'
+import { type Broker, openState } from './gateway/state.ts'
 import { Asks } from './mcp/asks.ts'
 import type { McpContext } from './mcp/context.ts'
 import { mcpRoutes } from './mcp/endpoint.ts'
@@ -47,6 +48,14 @@ export interface Gateway {
   close(): Promise<void>
 }
 
+/** What takes effect with a snapshot. */
+interface Served {
+  readonly providers: ReadonlyMap<string, CredentialProvider>
+  readonly broker: Broker
+  readonly inbound: Inbounds
+  readonly pages: Pages
+}
+
 export interface GatewayOptions {
   readonly settings: Settings
   readonly configFile: string | undefined
@@ -65,9 +74,10 @@ export async function startGateway({ settings, configFile, clock, log, version }
   const seal = createSeal(sessionKey)
   const { currency, pricePer1000, durability } = settings.metering
 
-  const load: CallRoom['load'] = { inFlight: 0 }
+  const load: CallRoom['load'] = { inFlight: 0, waiting: new Map() }
   const hub = new Hub()
   let snapshot: Snapshot | undefined
+  let served: Served | undefined
   let draining = false
   const current = (): Snapshot => {
     if (snapshot === undefined) throw new GatewayError('draining')
@@ -108,9 +118,12 @@ export async function startGateway({ settings, configFile, clock, log, version }
   const importer = createImporter(clock)
   const openEgress = (allow: readonly string[]): ReturnType<typeof createEgress> => createEgress({ allow, clock })
   const ownEgress = openEgress([new URL(adminUrl).host])
-  const inboundOf = (now: Settings, egress: Egress): Inbounds =>
-    createInbound({ settings: now, egress, clock, log, publicUrl, keys: state.keys })
-  const reloader = new Reloader({
+  const guard = createGuard({
+    hosts: [...hostsOf(settings.listen.host, listener.port, publicUrl), ...settings.listen.allowedHosts],
+    origins: settings.listen.allowedOrigins,
+    loopbackOrigins: isLoopback(settings.listen.host),
+  })
+  const reloader = new Reloader<Served>({
     settings,
     configFile,
     clock,
@@ -128,19 +141,35 @@ export async function startGateway({ settings, configFile, clock, log, version }
         }),
         egress: ownEgress,
       },
-      providers: (now) => state.providers(now).all,
       throttle: lastOf((rules: readonly LimitRule[]) => createThrottle(rules, clock)),
       listFacts: (name) => listFacts(name, version),
     }),
-    onSettings(now, egress) {
+    prepare(now, egress, before): Served {
       checkInbound(now)
-      const next = inboundOf(now, egress)
-      state.providers(now)
-      pages = pagesOf(now, next, egress)
-      inbound = next
+      const broker = state.broker(now, before?.broker)
+      const inbound = createInbound({ settings: now, egress, clock, log, publicUrl, keys: state.keys }, before?.inbound)
+      const room = {
+        settings: now,
+        state,
+        broker,
+        inbound,
+        egress,
+        publicUrl,
+        guard,
+        seal,
+        key: sessionKey,
+        clock,
+        log,
+      }
+      return { providers: broker.providers.all, broker, inbound, pages: createPages(room, before?.pages) }
     },
-    onSwap(now, before) {
+    onSwap(now, before, parts) {
+      const old = served
       snapshot = now
+      served = parts
+      // Calls that began on the settings before may still have tokens to renew.
+      if (old !== undefined && old.broker !== parts.broker)
+        void sleep(clock, limits.targetTimeoutMsMax).then(() => old.broker.close())
       const changed = now.views.filter(
         (view) =>
           now.accessVersion !== before?.accessVersion ||
@@ -149,24 +178,14 @@ export async function startGateway({ settings, configFile, clock, log, version }
       if (before !== undefined && changed.length > 0) hub.changed(new Set(changed))
     },
   })
-  const guard = createGuard({
-    hosts: [...hostsOf(settings.listen.host, listener.port, publicUrl), ...settings.listen.allowedHosts],
-    origins: settings.listen.allowedOrigins,
-    loopbackOrigins: isLoopback(settings.listen.host),
-  })
-  const pagesOf = (now: Settings, ways: Inbounds, egress: Egress): Pages =>
-    createPages({ settings: now, state, inbound: ways, egress, publicUrl, guard, seal, key: sessionKey, clock, log })
-  state.providers(settings)
-  let inbound = inboundOf(settings, reloader.egress)
-  let pages = pagesOf(settings, inbound, reloader.egress)
   await reloader.start()
 
   const context: McpContext = {
     room: { meter, metrics, clock, load },
     current,
-    authenticate: (exchange) => inbound.authenticate(exchange),
+    authenticate: (exchange) => reloader.parts.inbound.authenticate(exchange),
     guard,
-    connectLink: (pendingId, caller) => pages.link(pendingId, caller),
+    connectLink: (pendingId, caller) => reloader.parts.pages.link(pendingId, caller),
     hub,
     asks: new Asks(clock),
     seal,
@@ -176,17 +195,24 @@ export async function startGateway({ settings, configFile, clock, log, version }
     draining: () => draining,
   }
   const health = healthRoutes({
-    troubles: () => [...(draining ? ['shutting down'] : []), ...(meter.healthy ? [] : ['calls cannot be recorded'])],
+    troubles: async () => [
+      ...(draining ? ['shutting down'] : []),
+      ...(meter.healthy ? [] : ['calls cannot be recorded']),
+      ...(await state.records.changes().then(
+        () => [],
+        () => ['what the gateway keeps cannot be read'],
+      )),
+    ],
   })
   const alone = oneByOne()
   const registrar = { settings: () => reloader.settings, importer, egress: () => reloader.egress }
   const publicApp = new Hono<{ Bindings: HttpBindings }>()
     .route('/', health)
-    .route('/', metadataRoutes({ describe: (path) => inbound.describe(path) }))
+    .route('/', metadataRoutes({ guard, describe: (path) => reloader.parts.inbound.describe(path) }))
     .route('/', mcpRoutes(context))
     // The pages are others with other settings, so they are looked for when they are asked for.
     .all('*', async (c) => {
-      const answer = await pages.app.fetch(c.req.raw, c.env)
+      const answer = await reloader.parts.pages.app.fetch(c.req.raw, c.env)
       return answer.status === 404 && answer.headers.get('content-type')?.startsWith('text/html') !== true
         ? c.json({ error: 'There is nothing here.' }, 404)
         : answer
@@ -218,7 +244,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
           }),
       },
       keys: state.keys,
-      connections: () => state.connections(),
+      connections: () => reloader.parts.broker.connections,
       usage,
       metrics,
       log,
@@ -240,6 +266,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
       hub.close()
       await drain([listener, admin], load, clock)
       await reloader.close()
+      await served?.broker.close()
       await state.close()
       await ownEgress.close()
       await meter.close()

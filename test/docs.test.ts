@@ -40,7 +40,7 @@ function routed(): string[] {
     current: unused,
   })
   // a route with a check of its own before it is listed twice
-  const routes = [...admin.routes, ...healthRoutes({ troubles: () => [] }).routes]
+  const routes = [...admin.routes, ...healthRoutes({ troubles: () => Promise.resolve([]) }).routes]
     .filter(({ method }) => method !== 'ALL')
     .map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`)
   return [...new Set(routes)].toSorted()

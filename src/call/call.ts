@@ -1,4 +1,5 @@
 /** `tools/call`, from the client's words to the client's answer. Read it downward. */
+import { principalKey } from '../auth/authenticate.ts'
 import { applyPresets } from '../catalogue/shape.ts'
 import { checkArguments, outputCheck } from '../catalogue/validate.ts'
 import { type ErrorCode, GatewayError, toGatewayError } from '../core/errors.ts'
@@ -24,6 +25,8 @@ export interface CallRoom {
 /** Calls under way in this process. */
 interface Load {
   inFlight: number
+  /** Calls that wait for a user to sign in, by caller. */
+  readonly waiting: Map<string, number>
 }
 
 export type Phase = 'sent' | 'headers' | 'body'
@@ -69,7 +72,46 @@ export async function callTool(
 ): Promise<CallAnswer> {
   const tool = snapshot.find(ask.view, caller, ask.name)
   if (tool === undefined) throw new GatewayError('unknown_tool')
+  if (ask.connect !== undefined) await waitForUser(room, snapshot.route(tool.target), caller, ask.connect, signal)
   if (room.load.inFlight >= limits.callsInFlight) throw new GatewayError('overloaded')
+  room.load.inFlight++
+  try {
+    return await enter(room, snapshot, tool, caller, ask, signal)
+  } finally {
+    room.load.inFlight--
+  }
+}
+
+/** A client that came back before its user is waited for a while; no caller can have more than a few waits. */
+async function waitForUser(
+  { load }: CallRoom,
+  { credential }: Route,
+  caller: Principal,
+  pendingId: string,
+  signal: CancelSignal,
+): Promise<void> {
+  const key = principalKey(caller)
+  const waiting = load.waiting.get(key) ?? 0
+  if (credential?.awaitConnection === undefined || waiting >= limits.connectWaits) return
+  load.waiting.set(key, waiting + 1)
+  try {
+    await credential.awaitConnection(caller, pendingId, limits.connectWaitMs, signal)
+  } finally {
+    const left = (load.waiting.get(key) ?? 1) - 1
+    if (left === 0) load.waiting.delete(key)
+    else load.waiting.set(key, left)
+  }
+}
+
+/** Within the caller's limits. */
+async function enter(
+  room: CallRoom,
+  snapshot: Snapshot,
+  tool: Tool,
+  caller: Principal,
+  ask: CallRequest,
+  signal: CancelSignal,
+): Promise<CallAnswer> {
   const entered = snapshot.throttle.enter(caller, { name: tool.name, target: tool.target.name })
   const leave = entered instanceof Promise ? await entered : entered
   try {
@@ -90,7 +132,6 @@ async function record(
 ): Promise<CallAnswer> {
   const began = room.clock.monotonic()
   const entry = await room.meter.begin(caller, { name: tool.name, target: tool.target.name })
-  room.load.inFlight++
   let kind: OutcomeKind = 'failed'
   let outcome: Outcome | undefined
   let text = ''
@@ -113,7 +154,6 @@ async function record(
       throw known
     }
   } finally {
-    room.load.inFlight--
     if (outcome !== undefined) text = resultText(outcome)
     await entry.end({ outcome: kind, status: outcome?.status, bytesIn: ask.bytesIn, bytesOut: Buffer.byteLength(text) })
     room.metrics.call(tool.target.name, kind, room.clock.monotonic() - began)
@@ -168,8 +208,9 @@ async function reach(
       response = await send(again)
     }
   }
-  const missing = credential?.connect === undefined ? [] : missingScopes(response)
-  if (missing.length > 0) throw await credential?.connect?.(caller, target, missing)
+  const missing = credential?.stepUp === undefined ? [] : missingScopes(response)
+  const more = missing.length === 0 ? undefined : await credential?.stepUp?.(caller, target, missing)
+  if (more !== undefined) throw more
   const answer = scrubBytes(response, secrets)
   const plain = adapter.interpret(tool.operation, answer, outputCheck(tool))
   const names = target.headers.forwardResponse

@@ -39,9 +39,13 @@ export function toTools(
   for (const name of rules.override.keys())
     if (!operations.some(({ id, label }) => id === name || label === name))
       unknown(`tools.override names ${name}, and there is no such operation.`)
+  for (const [key, patterns] of [['include', rules.include] as const, ['exclude', rules.exclude] as const])
+    for (const pattern of patterns)
+      if (!operations.some(toSelector({ include: [pattern], exclude: [] })))
+        unknown(`tools.${key} has ${pattern}, and no operation is meant by it.`)
   const made = operations
     .filter(chosen)
-    .map((operation) => make(target, operation, rules, unknown))
+    .flatMap((operation) => make(target, operation, rules, unknown) ?? [])
     .sort((a, b) => (a.definition.name < b.definition.name ? -1 : 1))
   const texts = made.map(({ definition }) => Buffer.from(JSON.stringify(definition)))
   let from = 0
@@ -59,10 +63,15 @@ function make(
   operation: Operation,
   rules: ToolRules,
   unknown: Unknown,
-): { operation: OperationRef; definition: ToolDefinition } {
+): { operation: OperationRef; definition: ToolDefinition } | undefined {
   const override = rules.override.get(operation.id) ?? rules.override.get(operation.label) ?? {}
   const settled = shapeArguments(operation.input, new Map(Object.entries(override.arguments ?? {})))
-  for (const name of settled.unknown) unknown(`${operation.label} has no argument ${name}, which tools.override names.`)
+  for (const name of settled.unknown) {
+    const isFixed = override.arguments?.[name]?.value !== undefined
+    const result = isFixed ? ' What was to be fixed would be anyone’s choice, so the tool is left out.' : ''
+    unknown(`${operation.label} has no argument ${name}, which tools.override names.${result}`)
+    if (isFixed) return undefined
+  }
   const response = { ...rules.response, ...override.response }
   const { output, ...rest } = { ...operation, input: settled.input }
   // What a selection leaves is of another shape than the description promises.

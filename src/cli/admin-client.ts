@@ -19,7 +19,7 @@ export async function admin(
   path: string,
   body?: object,
 ): Promise<unknown> {
-  const settings = loadSettings(config)
+  const settings = loadSettings(config, 'own')
   const { host, port } = settings.admin
   const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
   const origin = `http://${name.includes(':') ? `[${name}]` : name}:${port}`

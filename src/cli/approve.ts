@@ -3,11 +3,11 @@ import { admin } from './admin-client.ts'
 
 export interface ApproveOptions {
   readonly config?: string
-  readonly version?: string
+  readonly held?: string
 }
 
 export async function approve(target: string, options: ApproveOptions): Promise<void> {
-  const query = options.version === undefined ? '' : `?version=${encodeURIComponent(options.version)}`
+  const query = options.held === undefined ? '' : `?version=${encodeURIComponent(options.held)}`
   await admin(options.config, 'POST', `/api/targets/${encodeURIComponent(target)}/approval${query}`)
   process.stdout.write(`${target}: approved and in force\n`)
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js'
-import { loadSettings } from '../config/load.ts'
+import { callerKey, loadSettings } from '../config/load.ts'
 import { GatewayError } from '../core/errors.ts'
 import { version } from './version.ts'
 
@@ -20,10 +20,20 @@ export async function call(tool: string, options: CallOptions): Promise<void> {
   if (!URL.canParse(address)) throw new GatewayError('invalid_params', { words: '--url wants an absolute URL.' })
   const url = new URL(address)
   const client = new Client({ name: 'toolgate-cli', version: version() })
-  const transport = new StreamableHTTPClientTransport(url)
+  const key = callerKey()
+  const transport = new StreamableHTTPClientTransport(
+    url,
+    key === undefined ? {} : { requestInit: { headers: { authorization: `Bearer ${key.reveal()}` } } },
+  )
   try {
     await client.connect(transport)
   } catch (cause) {
+    if (cause instanceof Error && /\b401\b|unauthorized/i.test(`${cause.name} ${cause.message}`))
+      throw new GatewayError('unauthenticated', {
+        words:
+          'The gateway wants to know who calls. Make a key with `toolgate key create --name NAME`, and give it as TOOLGATE_KEY.',
+        cause,
+      })
     throw new GatewayError('target_unreachable', { words: `No gateway answers at ${url.href}. Is it running?`, cause })
   }
   try {

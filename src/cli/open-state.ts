@@ -15,7 +15,7 @@ export interface Opened {
 }
 
 export async function withState<T>(config: string | undefined, act: (opened: Opened) => Promise<T>): Promise<T> {
-  const settings = loadSettings(config)
+  const settings = loadSettings(config, 'own')
   privateDir(settings.dataDir)
   const records = openRecords(recordsFile(settings.dataDir), systemClock)
   const egress = createEgress({ allow: settings.egress.allow, clock: systemClock })

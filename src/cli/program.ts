@@ -40,13 +40,9 @@ function program(): Command {
     .option('--credential <name>', 'one of the configuration’s credentials')
     .option('--server <url>', 'in place of the servers that the description names')
     .action(async (source, options) => (await import('./add.ts')).add(source, options))
-  command(
-    'approve',
-    'take the changed tools of a pinned target',
-    'toolgate approve petstore --version 0123456789abcdef',
-  )
+  command('approve', 'take the changed tools of a pinned target', 'toolgate approve petstore --held 0123456789abcdef')
     .argument('<target>', 'its name')
-    .option('--version <hash>', 'only if this version is held; what `GET /api/targets` calls `held`')
+    .option('--held <hash>', 'only if this version is held; what `GET /api/targets` calls `held`')
     .action(async (target, options) => (await import('./approve.ts')).approve(target, options))
   command('tools', 'list the tools of the configured targets', 'toolgate tools --target petstore')
     .option('--target <name>', 'only this target’s')
@@ -101,11 +97,11 @@ function program(): Command {
   command(
     'call',
     'call a tool of the running gateway, as an MCP client',
-    `toolgate call toolgate___get_usage --args '{"by":"target"}'`,
+    `toolgate call toolgate___get_usage --args '{"by":["target"]}'`,
   )
     .argument('<tool>', 'the tool’s name')
     .option('--args <json>', 'arguments as JSON, or @FILE')
-    .option('--url <url>', 'the MCP endpoint (default: the configuration’s)')
+    .option('--url <url>', 'the MCP endpoint (default: the configuration’s); a key is taken from TOOLGATE_KEY')
     .option('--json', 'the whole result as JSON')
     .action(async (tool, options) => (await import('./call.ts')).call(tool, options))
   command(

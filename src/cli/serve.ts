@@ -18,6 +18,10 @@ export async function serve(options: { readonly config?: string; readonly port?:
     clock: systemClock,
     log,
     version: version(),
+  }).catch((error: unknown) => {
+    // What it had opened until then, its listeners among them, would keep the process alive once the reason is said.
+    setImmediate(() => process.exit())
+    throw error
   })
   const snapshot = gateway.current()
   log.info({ url: gateway.url, adminUrl: gateway.adminUrl }, 'ready')

@@ -45,6 +45,11 @@ const oauth2 = z
     privateKey: secretRef.optional().describe('PEM or JWK, for `private_key_jwt` and for assertions.'),
     clientAuthentication: z.enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none']).optional(),
     scopes: z.array(text).max(256).default([]),
+    optionalScopes: z
+      .array(text)
+      .max(256)
+      .default([])
+      .describe('What a target may have asked for besides, with 403 `insufficient_scope`.'),
     audience: text.optional(),
     resource: text.optional().describe('RFC 8707.'),
     parameters: z

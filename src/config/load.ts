@@ -13,7 +13,8 @@ import { type Config, configSchema, type InboundConfig, type SecretRef } from '.
 const defaultConfigFile = 'gateway.config.json'
 
 /** The configuration with its paths made absolute and its secrets found. */
-export interface Settings extends Config {
+export interface Settings extends Omit<Config, 'admin'> {
+  readonly admin: Omit<Config['admin'], 'tools'> & { readonly tools: boolean }
   /** Absolute path of the file it came from, whether it exists or not. */
   readonly file: string
   /** Secrets of credentials that the environment and files have, by their paths in the file. */
@@ -31,16 +32,18 @@ const bad = (words: string, cause?: unknown): GatewayError => new GatewayError('
 
 /**
  * Throws `bad_config` naming the path in the file. A named file must exist; without one, the default may be absent. With
- * `secrets: 'left'` none is looked up: enough to import, not to call.
+ * `secrets: 'left'` none is looked up: enough to import, not to call; with `'own'` only the gateway's own are, not those of
+ * credentials: enough to see to what it keeps.
  */
-export function loadSettings(named?: string, secrets: 'found' | 'left' = 'found'): Settings {
+export function loadSettings(named?: string, secrets: 'found' | 'own' | 'left' = 'found'): Settings {
   const file = resolve(named ?? defaultConfigFile)
   const config = existsSync(file) || named !== undefined ? parseConfig(file) : configSchema.parse({})
   const base = dirname(file)
   checkNames(config)
   const texts: Buffer[] = []
   const secret = (ref: SecretRef, path: string): Secret => {
-    const text = secrets === 'found' ? readSecret(ref, base, path) : '-'
+    const isWanted = secrets === 'found' || (secrets === 'own' && /^(?:vault|admin)\b/.test(path))
+    const text = isWanted ? readSecret(ref, base, path) : '-'
     texts.push(Buffer.from(`${text}\0`))
     return new Secret(text)
   }
@@ -52,6 +55,8 @@ export function loadSettings(named?: string, secrets: 'found' | 'left' = 'found'
   const adminToken = config.admin.token === undefined ? undefined : secret(config.admin.token, 'admin.token')
   return {
     ...config,
+    // what the tools show is of all tenants
+    admin: { ...config.admin, tools: config.admin.tools ?? inboundsOf(config).length === 0 },
     file,
     dataDir: resolve(base, config.dataDir),
     specs: resolve(base, config.specs),
@@ -98,9 +103,30 @@ function parseConfig(file: string): Config {
 
 const faults = (error: ZodError): string =>
   error.issues
+    .flatMap((issue) => plainly(issue, []))
     .slice(0, 20)
     .map(({ path, message }) => `- ${path.length === 0 ? 'the file' : path.join('.')}: ${message}`)
     .join('\n')
+
+type Issue = ZodError['issues'][number]
+type Told = { readonly path: readonly PropertyKey[]; readonly message: string }
+
+/** Of the forms that a value may have, what is wrong with the one that it comes closest to. */
+function plainly(issue: Issue, above: readonly PropertyKey[]): Told[] {
+  const path = [...above, ...issue.path]
+  const forms = issue.code === 'invalid_union' ? issue.errors : []
+  if (forms.length === 0 || issue.message !== 'Invalid input') return [{ path, message: issue.message }]
+  const told = forms.map((issues) => issues.flatMap((inner) => plainly(inner, path)))
+  const depth = (form: readonly Told[]): number => Math.max(0, ...form.map((one) => one.path.length))
+  const [closest] = told.toSorted((a, b) => depth(b) - depth(a) || a.length - b.length)
+  return closest ?? [{ path, message: issue.message }]
+}
+
+/** The key with which the command line comes as a caller: `TOOLGATE_KEY`. */
+export function callerKey(): Secret | undefined {
+  const key = process.env['TOOLGATE_KEY']
+  return key === undefined || key === '' ? undefined : new Secret(key)
+}
 
 /** The ways in, besides everyone. */
 export const inboundsOf = ({ inbound }: Pick<Config, 'inbound'>): readonly InboundConfig[] =>
@@ -121,11 +147,16 @@ function vaultKeys({ vault }: Config, secret: (ref: SecretRef, path: string) => 
       throw bad('The configuration is wrong:\n- vault.retiredKeys: these need `vault.key` beside them')
     return []
   }
-  return [vault.key, ...vault.retiredKeys].map((ref) => ('kms' in ref ? ref.kms : secret(ref, 'vault')))
+  return [vault.key, ...vault.retiredKeys].map((ref, index) =>
+    'kms' in ref ? ref.kms : secret(ref, index === 0 ? 'vault.key' : `vault.retiredKeys.${index - 1}`),
+  )
 }
 
 /** What one part of the configuration says of another. */
 function checkNames(config: Config): void {
+  const providers = inboundsOf(config).flatMap((way) => (way.type === 'jwt' ? [way.discoveryUrl] : []))
+  if (new Set(providers).size < providers.length)
+    throw bad('The configuration is wrong:\n- inbound: two ways have the same discoveryUrl')
   for (const [name, target] of Object.entries(config.targets)) {
     if (target.credential !== undefined && !Object.hasOwn(config.credentials, target.credential))
       throw bad(`The configuration is wrong:\n- targets.${name}.credential: there is no credential of this name`)

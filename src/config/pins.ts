@@ -35,6 +35,8 @@ const file = z.strictObject({
 
 const pathOf = (dataDir: string, target: string): string => join(dataDir, 'pins', `${target}.json`)
 
+const heldPathOf = (dataDir: string, target: string): string => join(dataDir, 'pins', `${target}.held.json`)
+
 const textOf = ({ server, origins, tools }: Pinned): string =>
   JSON.stringify({
     ...(server === undefined ? {} : { server }),
@@ -55,9 +57,30 @@ export async function holdBack(dataDir: string, target: string, now: Pinned): Pr
   const text = textOf(now)
   if (!existsSync(path)) await replaceFile(path, text)
   const approved = readFileSync(path, 'utf8')
-  if (approved === text) return { serving: now, version: undefined, words: '' }
+  if (approved === text) {
+    await removeFile(heldPathOf(dataDir, target))
+    return { serving: now, version: undefined, words: '' }
+  }
+  // Kept as it was looked at: this is what an approval takes, whatever the description has become meanwhile.
+  await replaceFile(heldPathOf(dataDir, target), text)
   const version = versionOf([Buffer.from(text)])
   return { serving: parse(approved, path), version, words: held(parse(approved, path), now, target, version) }
+}
+
+/** What was approved last; nothing where nothing was. Throws `bad_config` when its file is damaged. */
+export function approvedOf(dataDir: string, target: string): Pinned | undefined {
+  const path = pathOf(dataDir, target)
+  return existsSync(path) ? parse(readFileSync(path, 'utf8'), path) : undefined
+}
+
+/** Takes the held version of this name. Whether it is the one that is held. */
+export async function approveHeld(dataDir: string, target: string, version: string): Promise<boolean> {
+  const path = heldPathOf(dataDir, target)
+  if (!existsSync(path)) return false
+  const text = readFileSync(path, 'utf8')
+  if (versionOf([Buffer.from(text)]) !== version) return false
+  await replaceFile(pathOf(dataDir, target), text)
+  return true
 }
 
 function parse(text: string, path: string): Pinned {
@@ -76,7 +99,7 @@ function held(before: Pinned, now: Pinned, target: string, version: string): str
   const removed = [...old.keys()].filter((name) => !fresh.has(name)).length
   const changed = [...fresh].filter(([name, text]) => old.has(name) && old.get(name) !== text).length
   const moved = before.server === now.server ? '' : ' Its server changed, too.'
-  return `The description changed and is held: ${added} tools added, ${removed} removed, ${changed} changed.${moved} What was approved goes on serving. Look at it with \`toolgate check --against\`, then \`toolgate approve ${target} --version ${version}\`.`
+  return `The description changed and is held: ${added} tools added, ${removed} removed, ${changed} changed.${moved} What was approved goes on serving. Look at it with \`toolgate check --against\`, then \`toolgate approve ${target} --held ${version}\`.`
 }
 
 const byName = ({ entries, bytes }: ToolSet): Map<string, string> =>
@@ -86,6 +109,3 @@ const byName = ({ entries, bytes }: ToolSet): Map<string, string> =>
       `${JSON.stringify(operation)}${Buffer.from(bytes.subarray(from, to)).toString('utf8')}`,
     ]),
   )
-
-/** Forgets what was approved: what the description comes to next is taken. */
-export const unpin = (dataDir: string, target: string): Promise<void> => removeFile(pathOf(dataDir, target))

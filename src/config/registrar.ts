@@ -8,7 +8,7 @@ import type { Importer } from './importer.ts'
 import { importJob, type ImportReply } from './import-job.ts'
 import type { Settings } from './load.ts'
 import { type ManagedTarget, writeManaged } from './managed.ts'
-import { unpin } from './pins.ts'
+import { approveHeld } from './pins.ts'
 import { targetName } from './schema.ts'
 import { nameOfFile, ownTarget, plainTarget, specFiles } from './sources.ts'
 
@@ -72,9 +72,9 @@ export async function approveTarget(
 ): Promise<void> {
   const held = targets.find((target) => target.name === name)?.held
   if (held === undefined) throw new GatewayError('not_found', { words: 'Nothing of a target of this name is held.' })
-  if (version !== undefined && version !== held)
+  const asked = version ?? held
+  if (asked !== held || !(await approveHeld(settings.dataDir, name, asked)))
     throw new GatewayError('conflict', { words: `Another version is held by now: ${held}. Look at it again.` })
-  await unpin(settings.dataDir, name)
 }
 
 /** Here the address is part of what was asked for, not of a way out that failed. */

@@ -5,13 +5,20 @@ import { type Clock, sleep } from '../core/clock.ts'
 import { toGatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
+import type { CredentialProvider } from '../credentials/provider.ts'
 import type { Egress } from '../egress/fetch.ts'
 import { loadSettings, type Settings } from './load.ts'
 import { readManaged } from './managed.ts'
 import type { SnapshotBuilder } from './snapshots.ts'
 import { Settling, specFiles } from './sources.ts'
 
-export interface ReloadOptions {
+/** What is made of the settings besides targets, and takes effect with them. */
+export interface Parts {
+  /** What signs, by the names of `credentials`. */
+  readonly providers: ReadonlyMap<string, CredentialProvider>
+}
+
+export interface ReloadOptions<P extends Parts> {
   readonly settings: Settings
   readonly configFile: string | undefined
   readonly builder: SnapshotBuilder
@@ -19,44 +26,60 @@ export interface ReloadOptions {
   readonly openEgress: (allow: readonly string[]) => Egress
   readonly clock: Clock
   readonly log: Log
-  /** Other settings are about to take effect; what it throws keeps those in force. */
-  readonly onSettings: (now: Settings, egress: Egress) => void
+  /** Makes the parts for other settings, what is the same taken from `before`. What it throws keeps those in force. */
+  readonly prepare: (now: Settings, egress: Egress, before: P | undefined) => P
   /** A snapshot took effect; `before` is none for the first. */
-  readonly onSwap: (now: Snapshot, before: Snapshot | undefined) => void
+  readonly onSwap: (now: Snapshot, before: Snapshot | undefined, parts: P) => void
 }
 
-export class Reloader {
-  readonly #options: ReloadOptions
-  #settings: Settings
-  #egress: Egress
+/** Settings with all that was made of them: replaced as one. */
+interface InForce<P> {
+  readonly settings: Settings
+  readonly egress: Egress
+  readonly parts: P
+}
+
+/** What listens, rests and is billed is as it was at the start; the rest follows the file. */
+const startKeys = ['listen', 'admin', 'publicUrl', 'dataDir', 'specs', 'vault', 'metering', 'log', 'store'] as const
+
+export class Reloader<P extends Parts> {
+  readonly #options: ReloadOptions<P>
+  #inForce: InForce<P>
   readonly #settling = new Settling()
   #snapshot: Snapshot | undefined
   #configError: string | undefined
+  /** Settings of the file that differ from the start and were told. */
+  #untold = ''
   #running: Promise<void> = Promise.resolve()
   #due = false
   #cancelNext: () => void = () => undefined
   #watchToo: (paths: readonly string[]) => void = () => undefined
   #stop: () => Promise<void> = () => Promise.resolve()
 
-  constructor(options: ReloadOptions) {
+  constructor(options: ReloadOptions<P>) {
+    const { settings } = options
+    const egress = options.openEgress(settings.egress.allow)
     this.#options = options
-    this.#settings = options.settings
-    this.#egress = options.openEgress(options.settings.egress.allow)
+    this.#inForce = { settings, egress, parts: options.prepare(settings, egress, undefined) }
   }
 
   get settings(): Settings {
-    return this.#settings
+    return this.#inForce.settings
   }
 
   get egress(): Egress {
-    return this.#egress
+    return this.#inForce.egress
+  }
+
+  get parts(): P {
+    return this.#inForce.parts
   }
 
   /** Builds the first snapshot and begins to watch. */
   async start(): Promise<void> {
     await this.reload()
     const { clock } = this.#options
-    const paths = [this.#settings.specs, this.#settings.file, ...this.#named()]
+    const paths = [this.settings.specs, this.settings.file, ...this.#named()]
     const watcher = watch(paths, { ignoreInitial: true, depth: 1, persistent: false })
     this.#watchToo = (more) => void watcher.add([...more])
     // What changed before the watcher was at its post is seen by looking once more.
@@ -76,7 +99,7 @@ export class Reloader {
   async close(): Promise<void> {
     await this.#stop()
     await this.#running
-    await this.#egress.close()
+    await this.egress.close()
   }
 
   /**
@@ -105,7 +128,7 @@ export class Reloader {
   /** A file that was touched a moment ago may be half-written: it is looked at again until it is left alone. */
   #waiting(): ReadonlySet<string> {
     const { clock } = this.#options
-    const paths = [this.#settings.file, ...specFiles(this.#settings.specs), ...this.#named()]
+    const paths = [this.settings.file, ...specFiles(this.settings.specs), ...this.#named()]
     if (this.#snapshot === undefined) this.#settling.trust(paths)
     const waiting = this.#settling.unsettled(paths, clock.monotonic())
     if (waiting.size > 0) this.#soon(limits.watchDebounceMs)
@@ -113,33 +136,39 @@ export class Reloader {
   }
 
   #named(): string[] {
-    return Object.values(this.#settings.targets).flatMap(({ openapi, overlay }) =>
+    return Object.values(this.settings.targets).flatMap(({ openapi, overlay }) =>
       openapi === undefined ? overlay : [openapi, ...overlay],
     )
   }
 
   async #rebuild(whole: string | undefined): Promise<void> {
-    const { builder, log, onSwap, configFile } = this.#options
+    const { builder, log, onSwap } = this.#options
     const waiting = this.#waiting()
-    try {
-      if (this.#snapshot !== undefined && !waiting.has(this.#settings.file)) {
-        this.#use(loadSettings(configFile))
-        this.#configError = undefined
-      }
-    } catch (thrown) {
-      const { message } = toGatewayError(thrown)
-      if (message !== this.#configError)
-        log.error({ error: thrown }, 'the configuration is wrong; the one in force stays')
-      this.#configError = message
-    }
+    const candidate =
+      this.#snapshot === undefined || waiting.has(this.settings.file) ? this.#inForce : this.#candidate()
     const before = this.#snapshot
-    const now = await builder.build(
-      this.#settings,
-      readManaged(this.#settings.dataDir),
-      this.#egress,
-      this.#configError,
-      ({ name, path, config }) => name !== whole && [path, ...config.overlay].some((file) => waiting.has(file)),
-    )
+    let now: Snapshot
+    try {
+      now = await builder.build(
+        candidate.settings,
+        readManaged(candidate.settings.dataDir),
+        candidate.egress,
+        candidate.parts.providers,
+        this.#configError,
+        ({ name, path, config }) => name !== whole && [path, ...config.overlay].some((file) => waiting.has(file)),
+      )
+    } catch (error) {
+      if (candidate.egress !== this.egress) await candidate.egress.close()
+      throw error
+    }
+    // All of it in one step: no call meets new callers under old rules, or old callers under new ones.
+    const old = this.#inForce
+    this.#inForce = candidate
+    if (candidate !== old) this.#watchToo(this.#named())
+    // Calls that began on the old snapshot still go out through it.
+    if (candidate.egress !== old.egress)
+      void sleep(this.#options.clock, limits.targetTimeoutMsMax).then(() => old.egress.close())
+    if (now !== before || candidate !== old) onSwap(now, before, candidate.parts)
     if (now === before) return
     this.#snapshot = now
     for (const target of now.targets) this.#tell(target.name, target.status, target.reasons, before)
@@ -147,23 +176,46 @@ export class Reloader {
       { snapshot: now.number, targets: now.targets.length, tools: now.catalogue('')?.tools.length },
       'snapshot in force',
     )
-    onSwap(now, before)
   }
 
-  /** What is the same is not made again; what throws leaves everything as it was. */
-  #use(next: Settings): void {
-    const changed = JSON.stringify(next) !== JSON.stringify(this.#settings)
-    const moved = JSON.stringify(next.egress.allow) !== JSON.stringify(this.#settings.egress.allow)
-    const egress = moved ? this.#options.openEgress(next.egress.allow) : this.#egress
-    if (changed) this.#options.onSettings(next, egress)
-    if (moved) {
-      const old = this.#egress
-      this.#egress = egress
-      // Calls that began on the old snapshot still go out through it.
-      void sleep(this.#options.clock, limits.targetTimeoutMsMax).then(() => old.close())
+  /** What the file comes to now; what is in force when it says the same, or nothing that can be used. */
+  #candidate(): InForce<P> {
+    const { log, configFile, openEgress, prepare } = this.#options
+    const { settings, egress, parts } = this.#inForce
+    let opened: Egress | undefined
+    try {
+      const next = this.#started(loadSettings(configFile))
+      const isSame =
+        JSON.stringify(next) === JSON.stringify(settings) && next.secretsVersion === settings.secretsVersion
+      const isMoved = JSON.stringify(next.egress.allow) !== JSON.stringify(settings.egress.allow)
+      if (isMoved) opened = openEgress(next.egress.allow)
+      const made = isSame
+        ? this.#inForce
+        : { settings: next, egress: opened ?? egress, parts: prepare(next, opened ?? egress, parts) }
+      this.#configError = undefined
+      return made
+    } catch (thrown) {
+      void opened?.close()
+      const { message } = toGatewayError(thrown)
+      if (message !== this.#configError)
+        log.error({ error: thrown }, 'the configuration is wrong; the one in force stays')
+      this.#configError = message
+      return this.#inForce
     }
-    this.#settings = next
-    this.#watchToo(this.#named())
+  }
+
+  /** The settings with what only a start can change as it was then; a difference is told once. */
+  #started(next: Settings): Settings {
+    const { settings: start, log } = this.#options
+    const differing = startKeys.filter((key) => JSON.stringify(next[key]) !== JSON.stringify(start[key]))
+    const told = differing.join(', ')
+    if (told !== this.#untold && told !== '') log.warn({ settings: differing }, 'these settings want a restart')
+    this.#untold = told
+    const kept = Object.fromEntries(startKeys.map((key) => [key, start[key]])) as Pick<
+      Settings,
+      (typeof startKeys)[number]
+    >
+    return { ...next, ...kept, adminToken: start.adminToken, vaultKeys: start.vaultKeys }
   }
 
   #tell(name: string, status: string, reasons: readonly string[], before: Snapshot | undefined): void {

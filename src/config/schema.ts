@@ -53,8 +53,10 @@ export const configSchema = z.strictObject({
       token: secretRef.optional().describe('Made in `dataDir/admin-token` when left out.'),
       tools: z
         .boolean()
-        .default(true)
-        .describe('Serve the reading half of the admin API as tools of the target `toolgate`.'),
+        .optional()
+        .describe(
+          'Serve the reading half of the admin API as tools of the target `toolgate`: by default only where everyone may call anyway (`inbound` `none`).',
+        ),
     })
     .prefault({}),
   dataDir: z.string().min(1).default('.toolgate'),

@@ -21,7 +21,8 @@ import { importJob } from './import-job.ts'
 import type { Importer } from './importer.ts'
 import type { Settings } from './load.ts'
 import type { Managed } from './managed.ts'
-import { type Held, holdBack, pinVersion } from './pins.ts'
+import { approvedOf, type Held, holdBack, type Pinned, pinVersion } from './pins.ts'
+import type { TargetConfig } from './schema.ts'
 import { findSources, readSource, type Source } from './sources.ts'
 
 /** How our own admin API is reached as a target. */
@@ -34,8 +35,6 @@ interface OwnTarget {
 export interface BuildRoom {
   readonly importer: Importer
   readonly own: OwnTarget | undefined
-  /** What signs, by the names of `credentials`; the same while the settings say the same. */
-  readonly providers: (settings: Settings) => ReadonlyMap<string, CredentialProvider>
   /** Limits for the rules of the settings; the same while they are the same. */
   readonly throttle: (rules: readonly LimitRule[]) => Throttle
   /** JSON members of a list result that 2026-07-28 wants. */
@@ -51,6 +50,25 @@ interface Good {
   /** What waits for the operator's approval. */
   readonly held: Held | undefined
 }
+
+type Credentials = ReadonlyMap<string, CredentialProvider>
+
+/** By what a source is loaded and called. */
+interface Way {
+  readonly settings: Settings
+  readonly providers: Credentials
+  readonly egress: Egress
+}
+
+/** What the configuration says of a target's calls. */
+const rulesOf = ({ timeoutMs, headers }: TargetConfig): Pick<Target, 'timeoutMs' | 'headers'> => ({
+  timeoutMs,
+  headers: {
+    set: new Map(Object.entries(headers.set).map(([header, value]) => [header.toLowerCase(), value])),
+    forwardRequest: headers.forwardRequest.map((header) => header.toLowerCase()),
+    forwardResponse: headers.forwardResponse.map((header) => header.toLowerCase()),
+  },
+})
 
 interface Memory {
   /** What the last attempt was made of. */
@@ -74,6 +92,7 @@ export class SnapshotBuilder {
     settings: Settings,
     managed: Managed,
     egress: Egress,
+    providers: Credentials,
     configError: string | undefined,
     isWaiting: (source: Source) => boolean,
   ): Promise<Snapshot> {
@@ -84,9 +103,10 @@ export class SnapshotBuilder {
     const statuses: TargetStatus[] = []
     const goods: Good[] = []
     for (const source of sources) {
+      const way = { settings, providers, egress: source.own ? (this.#room.own?.egress ?? egress) : egress }
       const known = isWaiting(source) ? this.#memory.get(source.name) : undefined
       const memory =
-        known ?? (await this.#load(source, settings, source.own ? (this.#room.own?.egress ?? egress) : egress))
+        known === undefined ? await this.#load(source, way) : { ...known, good: this.#kept(source, known.good, way) }
       statuses.push(statusOf(source, memory))
       if (memory.good !== undefined) goods.push(memory.good)
     }
@@ -95,8 +115,9 @@ export class SnapshotBuilder {
     return this.#assemble(settings, statuses, goods, configError)
   }
 
-  async #load(source: Source, settings: Settings, egress: Egress): Promise<Memory> {
+  async #load(source: Source, way: Way): Promise<Memory> {
     if (source.problem !== undefined) return { key: '', failure: source.problem, good: undefined }
+    const { settings } = way
     const before = this.#memory.get(source.name)
     let key = ''
     try {
@@ -108,13 +129,12 @@ export class SnapshotBuilder {
         Buffer.from(JSON.stringify([source, settings.egress.allow, settings.credentials, settings.secretsVersion])),
       ])
       if (before?.key === key) return before
-      const good = await this.#import(source, bytes, settings, egress)
+      const good = await this.#import(source, bytes, way)
       return this.#remember(source.name, { key, failure: undefined, good })
     } catch (thrown) {
       const error = toGatewayError(thrown)
       if (error.code === 'internal') throw error
-      // What was good goes on serving, but only where it may still go.
-      const good = before?.good === undefined ? undefined : { ...before.good, route: { ...before.good.route, egress } }
+      const good = this.#kept(source, before?.good, way) ?? this.#approved(source, way)
       return this.#remember(source.name, { key, failure: error.message, good })
     }
   }
@@ -124,16 +144,24 @@ export class SnapshotBuilder {
     return memory
   }
 
-  async #import(source: Source, bytes: Uint8Array, settings: Settings, egress: Egress): Promise<Good> {
+  async #import(source: Source, bytes: Uint8Array, way: Way): Promise<Good> {
     const { config, name } = source
-    const own = source.own ? this.#room.own : undefined
-    const credential = own?.credential ?? this.#credential(source, settings)
-    const reply = await this.#room.importer.run(
-      importJob(name, bytes, config, credential?.place, own?.server ?? config.server),
-    )
-    const held = config.pin ? await holdBack(settings.dataDir, name, reply) : undefined
-    const { server: address, origins, tools } = held?.serving ?? reply
-    const place = address === undefined ? undefined : toServer(address)
+    const credential = this.#credential(source, way)
+    const server = (source.own ? this.#room.own?.server : undefined) ?? config.server
+    const reply = await this.#room.importer.run(importJob(name, bytes, config, credential?.place, server))
+    const held = config.pin ? await holdBack(way.settings.dataDir, name, reply) : undefined
+    return this.#bind(source, held?.serving ?? reply, way, credential, reply.issues, held)
+  }
+
+  #bind(
+    { name, config }: Source,
+    { server, origins, tools }: Pinned,
+    { egress }: Way,
+    credential: CredentialProvider | undefined,
+    issues: readonly Issue[],
+    held: Held | undefined,
+  ): Good {
+    const place = server === undefined ? undefined : toServer(server)
     if (place === undefined)
       throw new GatewayError('bad_description', {
         words: `The description names no server. Set targets.${name}.server.`,
@@ -145,12 +173,7 @@ export class SnapshotBuilder {
       kind: 'openapi',
       ...place,
       ...(origins.length === 0 ? {} : { origins }),
-      timeoutMs: config.timeoutMs,
-      headers: {
-        set: new Map(Object.entries(config.headers.set).map(([header, value]) => [header.toLowerCase(), value])),
-        forwardRequest: config.headers.forwardRequest.map((header) => header.toLowerCase()),
-        forwardResponse: config.headers.forwardResponse.map((header) => header.toLowerCase()),
-      },
+      ...rulesOf(config),
     }
     return {
       route: { target, adapter: adapters.openapi, credential, egress },
@@ -158,14 +181,47 @@ export class SnapshotBuilder {
       version: versionOf([tools.bytes]),
       held,
       server: `${place.origin}${place.basePath}`,
-      issues: reply.issues,
+      issues,
     }
   }
 
-  #credential(source: Source, settings: Settings): CredentialProvider | undefined {
+  /**
+   * What was good goes on serving, but by the settings of now: only where it may still go, and never with a credential
+   * that was taken away or replaced. One whose credential goes elsewhere than it was imported for is not served.
+   */
+  #kept(source: Source, good: Good | undefined, way: Way): Good | undefined {
+    if (good === undefined) return undefined
+    try {
+      const credential = this.#credential(source, way)
+      const { route } = good
+      if (JSON.stringify(credential?.place) !== JSON.stringify(route.credential?.place)) return undefined
+      const target = { ...route.target, ...rulesOf(source.config) }
+      return { ...good, route: { ...route, target, credential, egress: way.egress } }
+    } catch (thrown) {
+      if (toGatewayError(thrown).code === 'internal') throw thrown
+      return undefined
+    }
+  }
+
+  /** What the operator approved of a pinned target serves even where its description cannot be read any more. */
+  #approved(source: Source, way: Way): Good | undefined {
+    if (!source.config.pin) return undefined
+    try {
+      const approved = approvedOf(way.settings.dataDir, source.name)
+      return approved === undefined
+        ? undefined
+        : this.#bind(source, approved, way, this.#credential(source, way), [], undefined)
+    } catch (thrown) {
+      if (toGatewayError(thrown).code === 'internal') throw thrown
+      return undefined
+    }
+  }
+
+  #credential(source: Source, { providers }: Way): CredentialProvider | undefined {
+    if (source.own) return this.#room.own?.credential
     const name = source.config.credential
     if (name === undefined) return undefined
-    const provider = this.#room.providers(settings).get(name)
+    const provider = providers.get(name)
     if (provider === undefined)
       throw new GatewayError('bad_config', { words: `There is no credential called ${name}.` })
     return provider
@@ -190,6 +246,7 @@ export class SnapshotBuilder {
       settings.secretsVersion,
       settings.access,
       settings.limits,
+      settings.inbound,
     ])
     if (this.#last?.key === key) return this.#last.snapshot
     const routes = new Map(goods.map(({ route }) => [route.target, route]))

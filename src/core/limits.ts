@@ -14,6 +14,7 @@ export const limits = {
   connectionsOpen: 16_384,
   callsInFlight: 1_024,
   streamsOpen: 1_024,
+  streamsPerCaller: 256,
   streamKeepAliveMs: 20_000,
   streamQueueBytes: 1 * MiB,
 
@@ -44,6 +45,7 @@ export const limits = {
   askMs: 10 * 60_000,
   askRounds: 8,
   connectWaitMs: 25_000,
+  connectWaits: 4,
   asksOpen: 1_024,
   requestStateBytes: 16 * KiB,
   progressMs: 10_000,
@@ -96,6 +98,7 @@ export const limits = {
   targetTimeoutMsMax: 600_000,
   answerDepth: 128,
   resultTextChars: 1 * MiB,
+  selectChars: 1 * MiB,
   problemChars: 64 * KiB,
   compiledSchemas: 512,
   faultsShown: 10,

@@ -13,7 +13,8 @@ export interface ApiKeyOptions {
 
 export function apiKey(options: ApiKeyOptions): CredentialProvider {
   const { in: place, name, value } = options
-  const secrets = place === 'header' ? [value] : [value, new Secret(encodeURIComponent(value.reveal()))]
+  const encoded = { header: String, query: encodeURIComponent, cookie: cookieOctets }[place](value.reveal())
+  const secrets = place === 'header' ? [value] : [value, new Secret(encoded)]
   return {
     kind: 'apiKey',
     place: { in: place, name },
@@ -38,12 +39,16 @@ function withKey(request: OutboundRequest, { in: place, name, prefix, value }: A
         (present ?? '').split('; ').map((pair) => pair.split('=', 1)[0] ?? ''),
         name,
       )
-      const pair = `${name}=${encodeURIComponent(value.reveal())}`
+      const pair = `${name}=${cookieOctets(value.reveal())}`
       const cookie = present === undefined ? pair : `${present}; ${pair}`
       return { ...request, headers: new Map(request.headers).set('cookie', cookie) }
     }
   }
 }
+
+/** What no cookie-octet is (RFC 6265 §4.1.1) goes as percent triples; the rest as it is. */
+const cookieOctets = (text: string): string =>
+  text.replace(/[^\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+/gu, encodeURIComponent)
 
 const queryNames = (url: string): string[] => [...new URL(url).searchParams.keys()]
 

@@ -13,8 +13,9 @@ export function followSecret(name: string, secrets: Pick<ManagedSecrets, 'get'>,
   const read = async (): Promise<Secret> => {
     const found = await secrets.get(name)
     if (found === undefined)
-      throw new GatewayError('bad_config', {
-        words: `The vault has no secret ${name}. Set it with: toolgate secret set ${name}`,
+      throw new GatewayError('token_refused', {
+        words: 'The secret of this target’s credential is not there. Tell the operator.',
+        cause: new Error(`the vault has no secret ${name}: toolgate secret set ${name}`),
       })
     // The same object as long as it is the same, so that what was made of it need not be made again.
     const secret = held?.secret.isSame(found) === true ? held.secret : found

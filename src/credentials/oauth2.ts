@@ -11,7 +11,7 @@ import { createClient, type OAuthClient, type TokenSet } from './oauth/client.ts
 import type { OAuthCredential } from './oauth/connections.ts'
 import { asTokenError } from './oauth/fault.ts'
 import { awaitSignIn, beginSignIn } from './oauth/flow.ts'
-import { connectionSeat, fingerprintOf, ownSeat } from './oauth/record.ts'
+import { connectionSeat, covers, fingerprintOf, ownSeat, readHeld } from './oauth/record.ts'
 import type { OAuthOptions, OAuthRoom, Owner } from './oauth/room.ts'
 import { createServers } from './oauth/server.ts'
 import { connectionSource, Disconnected, ownSource } from './oauth/stored.ts'
@@ -59,9 +59,31 @@ export function oauth2(options: OAuthOptions, room: OAuthRoom): OAuthProvider {
     renew: (who, target, rejected) =>
       whenDisconnected(who, target, tokens.renew(grant.nameOf(who), grant.sourceOf(who), rejected)),
     ...(options.grant === 'authorizationCode'
-      ? { connect, awaitConnection: (who, id, ms, signal) => awaitSignIn(room, who, id, ms, signal) }
+      ? {
+          connect,
+          awaitConnection: (who, id, ms, signal) => awaitSignIn(room, who, id, ms, signal),
+          stepUp: (who, target, wanted) => stepUp(client, room, who, wanted, (more) => connect(who, target, more)),
+        }
       : {}),
   }
+}
+
+/**
+ * A target does not widen a grant: only what the operator named as optional is asked for, besides all that was asked for
+ * before, and never what is granted already.
+ */
+async function stepUp(
+  { options }: OAuthClient,
+  room: OAuthRoom,
+  who: Owner,
+  wanted: readonly string[],
+  connect: (more: readonly string[]) => Promise<ConnectionRequired>,
+): Promise<ConnectionRequired | undefined> {
+  const allowed = wanted.filter((scope) => options.optionalScopes?.includes(scope) === true)
+  if (allowed.length === 0) return undefined
+  const held = await readHeld(room, connectionSeat(who, options.name))
+  if (held === undefined || covers(held.record, allowed)) return undefined
+  return connect([...held.record.asked, ...allowed])
 }
 
 /** RFC 6750 §2.1, or the scheme and the field that a vendor has instead and besides. */

@@ -29,6 +29,8 @@ export interface CredentialProvider {
   isRejection?(response: InboundResponse): boolean
   /** A sign-in for this caller, whether connected or not; its scopes are those that are needed now, with `more`. */
   connect?(who: Principal, target: Target, more: readonly string[]): Promise<ConnectionRequired>
+  /** After a target refused for want of scopes: a sign-in for them, where they may be had and are not there already. */
+  stepUp?(who: Principal, target: Target, scopes: readonly string[]): Promise<ConnectionRequired | undefined>
   /** Waits until the sign-in is over or `ms` have passed: whether it ended in a connection. */
   awaitConnection?(who: Principal, pendingId: string, ms: number, signal: CancelSignal): Promise<boolean>
 }

@@ -87,6 +87,8 @@ export const exchangeFailure = (error: unknown, inBody: boolean): GatewayError =
   const meaning = meanings.get(code)
   if (meaning !== undefined) return new GatewayError(meaning.code, { ...meaning, cause: error })
   if (error instanceof Error && error.name === 'HTTPParserError') {
+    // undici keeps what it could not read, and so whatever the target gave back of its credential
+    Reflect.deleteProperty(error, 'data')
     return isCutShort(error) ? new GatewayError('target_broke_off', { cause: error }) : notHttp(error)
   }
   if (code === 'UND_ERR_SOCKET' && isMisbehaviour(error)) return notHttp(error)

@@ -13,7 +13,7 @@ import {
 import { getThrough } from '../auth/issuer.ts'
 import { jwtCheck, type TokenCheck } from '../auth/jwt.ts'
 import { isKeyText } from '../auth/key-text.ts'
-import { authenticateKey, type Keys, presentedKey } from '../auth/keys.ts'
+import { authenticateKey, type Keys } from '../auth/keys.ts'
 import { RememberedTokens } from '../auth/remember.ts'
 import { authenticateSigV4 } from '../auth/sigv4.ts'
 import { isSigned } from '../auth/sigv4-request.ts'
@@ -37,6 +37,8 @@ export interface InboundRoom {
 }
 
 export interface Inbounds {
+  /** Tells it from one of other settings. */
+  readonly key: string
   readonly authenticate: Authenticate
   /** The RFC 9728 document for a well-known path; nothing where there is none. */
   describe(path: string): Promise<ResourceMetadata | undefined>
@@ -44,10 +46,19 @@ export interface Inbounds {
   checkOf(way: JwtConfig): TokenCheck | undefined
 }
 
-export function createInbound(room: InboundRoom): Inbounds {
+/** `before` itself where the settings say the same of callers: what it knows of issuers and tokens stays known. */
+export function createInbound(room: InboundRoom, before: Inbounds | undefined): Inbounds {
   const { settings, keys, clock, publicUrl } = room
+  const key = JSON.stringify([
+    settings.inbound,
+    Object.keys(settings.views),
+    settings.name,
+    settings.egress.allow,
+    exchanges(settings),
+  ])
+  if (before?.key === key) return before
   const ways = inboundsOf(settings)
-  if (ways.length === 0) return nobodyAsked
+  if (ways.length === 0) return { key, ...nobodyAsked }
   const aliases = resourceAliases(publicUrl, Object.keys(settings.views))
   const tokens = ways.filter((way) => way.type === 'jwt')
   const checks = tokenChecks(room, tokens, aliases)
@@ -66,9 +77,7 @@ export function createInbound(room: InboundRoom): Inbounds {
       return thrown
     return challenged(error, { resourceMetadata: metadataUrl(publicUrl, placeOf(url)), scope: bases }, true)
   }
-  const keeps = Object.values(settings.credentials).some(
-    (entry) => entry.type === 'oauth2' && (entry.grant === 'tokenExchange' || entry.grant === 'jwtBearer'),
-  )
+  const keeps = exchanges(settings)
   /** Only where a credential exchanges it is the caller's token kept beside the caller. */
   const kept = (caller: Principal, inbound: Inbound): Principal => {
     if (keeps && callerToken(caller) === undefined) {
@@ -83,6 +92,7 @@ export function createInbound(room: InboundRoom): Inbounds {
     return byToken ?? byKey ?? bySignature ?? refuse
   }
   return {
+    key,
     checkOf: (way) => checks[tokens.indexOf(way)],
     authenticate(inbound) {
       try {
@@ -115,20 +125,30 @@ export function createInbound(room: InboundRoom): Inbounds {
 }
 
 /** `none`: everyone is let in, and there is nothing to describe. */
-const nobodyAsked: Inbounds = {
+const nobodyAsked: Omit<Inbounds, 'key'> = {
   authenticate: authenticateNone,
   describe: () => Promise.resolve(undefined),
   checkOf: () => undefined,
 }
+
+/** Whether any credential sends the caller's token to an authorization server. */
+const exchanges = ({ credentials }: Settings): boolean =>
+  Object.values(credentials).some(
+    (entry) => entry.type === 'oauth2' && (entry.grant === 'tokenExchange' || entry.grant === 'jwtBearer'),
+  )
 
 /** Where no way fits, nobody gets in. */
 const refuse: Authenticate = () => {
   throw new GatewayError('unauthenticated')
 }
 
-/** A key of ours, or a field that only keys come in. */
-const isKeyed = (inbound: Inbound): boolean =>
-  inbound.header('x-api-key') !== undefined || isKeyText(presentedKey(inbound) ?? '')
+/** What claims to be a key of ours wherever it comes; anything else in the field of keys only where there is no token beside it. */
+function isKeyed(inbound: Inbound): boolean {
+  const field = inbound.header('x-api-key')
+  const authorization = inbound.header('authorization')
+  if (field !== undefined && (authorization === undefined || field.startsWith('tg_'))) return true
+  return isKeyText(/^bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? '')
+}
 
 /** The path of a request, `/mcp` or that of a view. */
 const placeOf = (url: string): string => {

@@ -20,11 +20,12 @@ import type { Callers } from '../web/connect/room.ts'
 import { connectRoutes } from '../web/connect/routes.ts'
 import { facadeRoutes } from '../web/facade/routes.ts'
 import type { Inbounds } from './inbound.ts'
-import type { State } from './state.ts'
+import type { Broker, State } from './state.ts'
 
 export interface PagesRoom {
   readonly settings: Settings
   readonly state: State
+  readonly broker: Broker
   readonly inbound: Inbounds
   readonly egress: Egress
   readonly publicUrl: string
@@ -37,23 +38,28 @@ export interface PagesRoom {
 }
 
 export interface Pages {
+  /** Tells it from one of other settings. */
+  readonly key: string
   readonly app: Hono<{ Bindings: HttpBindings }>
   /** Where a caller connects an account, and the code to enter there if the page cannot know the caller otherwise. */
   link(pendingId: string, caller: Principal): { readonly url: string; readonly code?: string }
 }
 
-export function createPages(room: PagesRoom): Pages {
-  const { settings, state, publicUrl, key, clock, log, seal, guard } = room
-  const oauth = state.oauthRoom()
+/** `before` itself where nothing that it is made of changed. */
+export function createPages(room: PagesRoom, before: Pages | undefined): Pages {
+  const { settings, state, broker, inbound, publicUrl, key, clock, log, seal, guard } = room
+  const made = JSON.stringify([settings.name, broker.key, inbound.key, settings.secretsVersion])
+  if (before?.key === made) return before
+  const oauth = broker.room
   const callers = callersOf(room)
   const app = new Hono<{ Bindings: HttpBindings }>().route(
     '/',
     connectRoutes({
       name: settings.name,
       publicUrl,
-      signIns: state.signIns(),
-      connections: state.connections(),
-      credentials: state.credential,
+      signIns: broker.signIns,
+      connections: broker.connections,
+      credentials: broker.credential,
       confirmations: createConfirmations(oauth, key),
       callers: () => callers,
       nameOf: async ({ subject }) =>
@@ -72,6 +78,7 @@ export function createPages(room: PagesRoom): Pages {
   const behind = facadeOf(room)
   if (behind !== undefined) app.route('/', behind)
   return {
+    key: made,
     app,
     link: (pendingId, caller) => ({
       url: `${publicUrl}/connect/${pendingId}`,
@@ -89,7 +96,7 @@ function clientOf(settings: Settings, way: JwtConfig): { clientId: string; clien
   return { clientId: way.clientId, ...(clientSecret === undefined ? {} : { clientSecret }) }
 }
 
-function callersOf({ settings, state, publicUrl }: PagesRoom): Callers {
+function callersOf({ settings, broker, publicUrl }: PagesRoom): Callers {
   const ways = inboundsOf(settings)
   const identities = jwtWays(settings).flatMap((way) => {
     const client = clientOf(settings, way)
@@ -102,7 +109,7 @@ function callersOf({ settings, state, publicUrl }: PagesRoom): Callers {
       ...(way.tenant === undefined ? {} : { tenant: way.tenant }),
       ...(way.tenantClaim === undefined ? {} : { tenantClaim: way.tenantClaim }),
     }
-    return [createIdentity(options, state.oauthRoom(), publicUrl)]
+    return [createIdentity(options, broker.room, publicUrl)]
   })
   return { everyone: ways.length === 0 ? anonymous : undefined, identities }
 }

@@ -4,9 +4,7 @@ import { join } from 'node:path'
 import { createKeys, type Keys } from '../auth/keys.ts'
 import type { Settings } from '../config/load.ts'
 import { createProviders, type Providers } from '../config/providers.ts'
-import { type Clock, sleep } from '../core/clock.ts'
-import { GatewayError } from '../core/errors.ts'
-import { limits } from '../core/limits.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Log } from '../core/log.ts'
 import { type Connections, createConnections } from '../credentials/oauth/connections.ts'
 import { kmsKey } from '../credentials/aws/kms.ts'
@@ -26,18 +24,25 @@ import { createKeyring, folderKeyring, type Keyring, localKey } from '../vault/k
 import { createSecrets } from '../vault/secrets.ts'
 import { createVault, type Vault } from '../vault/vault.ts'
 
+/** What signs, with the users' grants that belong to it. */
+export interface Broker {
+  /** Tells it from one of other settings. */
+  readonly key: string
+  readonly providers: Providers
+  readonly connections: Connections
+  readonly signIns: SignIns
+  credential(this: void, name: string): OAuthProvider | undefined
+  readonly room: OAuthRoom
+  /** After the calls that began with it. */
+  close(): Promise<void>
+}
+
 export interface State {
   readonly records: Records
   readonly vault: Vault
   readonly keys: Keys
-  /** What signs, for these settings: the same while they say the same of credentials. Throws `bad_config`. */
-  providers(settings: Settings): Providers
-  /** Users' grants and their sign-ins, by the credentials of the settings in force. */
-  credential(this: void, name: string): OAuthProvider | undefined
-  connections(): Connections
-  /** With the way out of the settings in force. */
-  oauthRoom(): OAuthRoom
-  signIns(): SignIns
+  /** What signs by these settings; `before` itself where it is the same. Throws `bad_config`. */
+  broker(settings: Settings, before: Broker | undefined): Broker
   close(): Promise<void>
 }
 
@@ -75,43 +80,29 @@ export function openState({ settings, clock, log, publicUrl }: StateOptions): St
   })
   const secrets = createSecrets(records, vault, clock)
   const managed = (name: string): SecretSource => followSecret(name, secrets, clock)
-  const named = (name: string): OAuthProvider | undefined => last?.made.oauth.get(name)
-  /** These go out through the providers' own way, which changes with the settings. */
-  const shared = (): OAuthRoom => {
-    if (last === undefined) throw new GatewayError('draining')
-    return last.room
-  }
-  let last: { readonly key: string; readonly made: Providers; readonly room: OAuthRoom } | undefined
 
   return {
     records,
     vault,
     keys,
-    credential: named,
-    oauthRoom: shared,
-    connections: () => createConnections(shared(), named),
-    signIns: () => createSignIns(shared(), named),
-    providers(now) {
+    broker(now, before) {
       const key = JSON.stringify([now.credentials, now.secretsVersion, now.egress.allow])
-      if (last?.key === key) return last.made
+      if (before?.key === key) return before
       const room = roomWith(createEgress({ allow: now.egress.allow, clock }))
-      const before = last
-      last = {
+      const manager = secretsManager({ egress: room.egress, clock, log })
+      const providers = createProviders(now.credentials, now.secretsFound, { ...room, log, managed, manager })
+      const credential = (name: string): OAuthProvider | undefined => providers.oauth.get(name)
+      return {
         key,
-        made: createProviders(now.credentials, now.secretsFound, {
-          ...room,
-          log,
-          managed,
-          manager: secretsManager({ egress: room.egress, clock, log }),
-        }),
+        providers,
+        connections: createConnections(room, credential),
+        signIns: createSignIns(room, credential),
+        credential,
         room,
+        close: () => room.egress.close(),
       }
-      // Calls that began on the settings before may still have tokens to renew.
-      if (before !== undefined) void sleep(clock, limits.targetTimeoutMsMax).then(() => before.room.egress.close())
-      return last.made
     },
     async close() {
-      await last?.room.egress.close()
       await keys.close()
       await records.close()
       await ownEgress.close()

@@ -38,7 +38,6 @@ async function answer(context: McpContext, notes: SessionNotes, exchange: Exchan
     const origin = context.guard.check(exchange)
     if (origin !== undefined) headers = cors(origin)
     if (context.draining()) throw new GatewayError('draining')
-    if (context.current().catalogue(view) === undefined) throw new GatewayError('not_found')
     await dispatch(context, notes, exchange, headers, view)
   } catch (thrown) {
     const refusal = thrown instanceof Refusal ? thrown : new Refusal(toGatewayError(thrown))
@@ -68,6 +67,8 @@ async function dispatch(
     return
   }
   const caller = await context.authenticate(exchange)
+  // Which views there are is for callers to know.
+  if (context.current().catalogue(view) === undefined) throw new GatewayError('not_found')
   if (exchange.method !== 'POST') {
     const modern = exchange.header('mcp-protocol-version') === modernVersion
     if (exchange.method === 'GET' && !modern && /text\/event-stream/.test(exchange.header('accept') ?? ''))

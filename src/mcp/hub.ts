@@ -4,6 +4,8 @@ import { GatewayError } from '../core/errors.ts'
 
 export interface Listener {
   readonly view: string
+  /** Whose it is (`principalKey`). */
+  readonly owner: string
   changed(): void
   /** The gateway is going away. */
   close(): void
@@ -11,13 +13,23 @@ export interface Listener {
 
 export class Hub {
   readonly #listeners = new Set<Listener>()
+  readonly #owned = new Map<string, number>()
 
-  /** Throws `overloaded` past `limits.streamsOpen`. The answer takes the listener out again. */
+  /**
+   * Throws `overloaded` past `limits.streamsOpen`, or past `limits.streamsPerCaller` of one caller. The answer takes the
+   * listener out again.
+   */
   add(listener: Listener): () => void {
-    if (this.#listeners.size >= limits.streamsOpen) throw new GatewayError('overloaded')
+    const own = this.#owned.get(listener.owner) ?? 0
+    if (this.#listeners.size >= limits.streamsOpen || own >= limits.streamsPerCaller)
+      throw new GatewayError('overloaded')
     this.#listeners.add(listener)
+    this.#owned.set(listener.owner, own + 1)
     return () => {
-      this.#listeners.delete(listener)
+      if (!this.#listeners.delete(listener)) return
+      const left = (this.#owned.get(listener.owner) ?? 1) - 1
+      if (left === 0) this.#owned.delete(listener.owner)
+      else this.#owned.set(listener.owner, left)
     }
   }
 
@@ -28,6 +40,7 @@ export class Hub {
   close(): void {
     for (const listener of this.#listeners) listener.close()
     this.#listeners.clear()
+    this.#owned.clear()
   }
 
   get size(): number {

@@ -190,6 +190,7 @@ export function openStream(
   openSession(context, notes, exchange, caller)
   const remove = context.hub.add({
     view,
+    owner: principalKey(caller),
     changed: () => events.send(notificationMessage('notifications/tools/list_changed', {})),
     close: () => events.end(),
   })

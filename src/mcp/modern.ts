@@ -1,4 +1,5 @@
 /** MCP 2026-07-28: no sessions; each request says for itself which revision and capabilities it speaks with. */
+import { principalKey } from '../auth/authenticate.ts'
 import type { Snapshot } from '../call/snapshot.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { InputRequest, Json, Principal } from '../core/model.ts'
@@ -80,7 +81,7 @@ export async function answerModern(
         )
         return
       default:
-        listen(context, exchange, headers, view, message)
+        listen(context, exchange, headers, view, caller, message)
     }
   } catch (error) {
     throw error instanceof GatewayError ? new Refusal(error, message.id) : error
@@ -192,11 +193,19 @@ function inputRequired(
 }
 
 /** `subscriptions/listen`: a stream that first says what it will tell, then tells it, each time with its own id. */
-function listen(context: McpContext, exchange: Exchange, headers: Headers, view: string, message: Request): void {
+function listen(
+  context: McpContext,
+  exchange: Exchange,
+  headers: Headers,
+  view: string,
+  caller: Principal,
+  message: Request,
+): void {
   const wanted = objectParam(message.params, 'notifications')?.['toolsListChanged'] === true
   const tag = { _meta: { [meta.subscription]: message.id } }
   const remove = context.hub.add({
     view,
+    owner: principalKey(caller),
     changed: () => {
       if (wanted) events.send(notificationMessage('notifications/tools/list_changed', tag))
     },

@@ -11,6 +11,7 @@ const hints: ReadonlyMap<string, string> = new Map([
     'Give the document the members that its version requires: `info` with `title` and `version`, `paths`.',
   ],
   ['yaml_indentation', 'Indent this line deeper than the key that it belongs to.'],
+  ['yaml_syntax', 'Write this as YAML 1.2 has it: quote the text, or take out what the message names.'],
   // overlays and overrides
   [
     'overlay_no_match',
@@ -44,6 +45,10 @@ const hints: ReadonlyMap<string, string> = new Map([
     'invalid_parameter',
     'Give the parameter a `name` and an `in` (path, query, header, cookie), or correct its `$ref`.',
   ],
+  [
+    'swagger_keywords',
+    'Move `type` and its like into `schema`; describe a body under `requestBody`. `npx swagger2openapi` does both.',
+  ],
   ['undeclared_parameter', 'Declare it under `parameters`, with `in: path`, `required: true` and a `schema`.'],
   [
     'unused_parameter',
@@ -63,6 +68,7 @@ const hints: ReadonlyMap<string, string> = new Map([
     'content_type',
     'Choose one of the media types named here as `contentType`, or describe the body in the one that is asked for.',
   ],
+  ['enum_dropped', 'Describe so many values as a `pattern`, or in words: no model chooses from such a list.'],
   [
     'json_assumed',
     'Describe the body under `application/json`, or as `type: string, format: binary` where it is one file.',

@@ -205,7 +205,10 @@ const cases: readonly Case[] = [
     tool: 'getPet',
     args: { petId: '404' },
     sends: { method: 'GET', url: '/v2/pets/404' },
-    gives: { isError: true, content: asText('The target answered 404 Not Found.\n\nno such pet\n\n{"message":"no such pet"}') },
+    gives: {
+      isError: true,
+      content: asText('The target answered 404 Not Found.\n\nno such pet\n\n{"message":"no such pet"}'),
+    },
   },
 ]
 

@@ -43,6 +43,7 @@ beforeAll(async () => {
           clientId: server.clientId,
           clientSecret: { env: 'CRM_SECRET' },
           scopes: ['openid', 'offline_access', 'email', 'read'],
+          optionalScopes: ['write'],
         },
       },
       targets: { crm: { credential: 'crm' } },
@@ -218,13 +219,20 @@ describe('a user who signs in', () => {
     expect(text).not.toMatch(/token|secret/i)
   })
 
-  it('is asked for the scopes that a target wants besides, and for a new grant when the call says so', async () => {
+  it.each([
+    ['that the operator named', 'write', 'input_required'],
+    ['that the operator did not name', 'admin:org', 'complete'],
+    ['that are granted already', 'read', 'complete'],
+  ])('is asked for scopes that a target wants besides only when they are such %s', async (_which, scope, type) => {
     target.answer = (_request, response) => {
-      response.writeHead(403, { 'www-authenticate': 'Bearer error="insufficient_scope", scope="write"' }).end()
+      response.writeHead(403, { 'www-authenticate': `Bearer error="insufficient_scope", scope="${scope}"` }).end()
     }
-    const { json: more } = await callWith(urls)
-    expect(more.result.resultType).toBe('input_required')
-    target.answer = json({ ok: true })
+    const { json: answer } = await callWith(urls)
+    expect(answer.result.resultType).toBe(type)
+    if (type === 'complete') expect(answer.result.content[0].text).toContain('403')
+  })
+
+  it('is asked for a new grant when the call says so, and keeps the old one until then', async () => {
     const { json: forced } = await callWith(urls, { _meta: { 'toolgate/forceAuthentication': true } })
     expect(forced.result.resultType).toBe('input_required')
     expect((await callWith({})).json.result.isError).toBeUndefined()

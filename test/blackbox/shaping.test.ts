@@ -186,6 +186,6 @@ describe('a pinned target', () => {
 
   it('keeps what was approved in a folder of its own', () => {
     expect(existsSync(join(gateway.dir, '.toolgate/pins/pinned.json'))).toBe(true)
-    expect(readdirSync(join(gateway.dir, '.toolgate/pins'))).toEqual(['pinned.json'])
+    expect(readdirSync(join(gateway.dir, '.toolgate/pins')).toSorted()).toEqual(['pinned.held.json', 'pinned.json'])
   })
 })

@@ -262,7 +262,7 @@ export function readFormBody(schema: Schema, encoding: { readonly [name: string]
     const json = contentType === 'application/json'
     const read = (text: string, of: Schema): Value =>
       json || structured(of) ? (JSON.parse(text) as Value) : typed(text, of)
-    const repeated = field.type === 'array' && !json
+    const repeated = field.type === 'array'
     return [[name, repeated ? values.map((text) => read(text, itemsOf(field))) : read(values.join(), field)]]
   })
   return Object.fromEntries(entries)
@@ -322,7 +322,7 @@ export function readMultipartBody(
     const own = parts.filter((part) => part.name === name)
     const [first] = own
     if (first === undefined) return []
-    const repeated = field.type === 'array' && !json
+    const repeated = field.type === 'array'
     return [[name, repeated ? own.map((part) => read(itemsOf(field), part)) : read(field, first)]]
   })
   return Object.fromEntries(entries)

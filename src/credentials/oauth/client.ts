@@ -6,6 +6,7 @@ import * as oauth from 'oauth4webapi'
 import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import { Secret } from '../../core/secret.ts'
+import { isFor } from './audience.ts'
 import { authenticationOf, renewSecret } from './authentication.ts'
 import { TokenFault, toFault } from './fault.ts'
 import type { OAuthOptions, OAuthRoom } from './room.ts'
@@ -57,6 +58,8 @@ export const createClient = (options: OAuthOptions, servers: Servers, room: OAut
 
 interface AskOptions {
   readonly guard?: (() => void) | undefined
+  /** The caller looks at the audience, and tells the user of a wrong one. */
+  readonly anyResource?: boolean
   /** Whether an ID token is looked at; else it is as good as absent. */
   readonly idToken?: boolean
 }
@@ -109,7 +112,7 @@ class Client implements OAuthClient {
     return this.#ask(
       server,
       // an ID token can only be checked against what the server says of itself
-      { idToken: server.discovered },
+      { idToken: server.discovered, anyResource: true },
       (auth, how) =>
         oauth.authorizationCodeGrantRequest(
           server.as,
@@ -160,7 +163,10 @@ class Client implements OAuthClient {
     const wire = this.#wire(options)
     try {
       const auth = await authenticationOf(this.options, this.servers.vendor, server)
-      return toSet(await read(await send(auth, through(wire))))
+      const set = toSet(await read(await send(auth, through(wire))))
+      if (options.anyResource !== true && !isFor(set.access, this.options.resource))
+        throw new TokenFault('refused', 'wrong_audience')
+      return set
     } catch (error) {
       if (error instanceof GatewayError && error.code === 'bad_config') throw error
       throw toFault(error, wire.status())

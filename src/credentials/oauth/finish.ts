@@ -3,6 +3,7 @@ import { timingSafeEqual } from 'node:crypto'
 import * as oauth from 'oauth4webapi'
 import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
+import { isFor } from './audience.ts'
 import type { OAuthClient, TokenSet } from './client.ts'
 import type { CredentialsByName } from './connections.ts'
 import { safeCode, type TokenFault, toFault, toTokenError } from './fault.ts'
@@ -179,23 +180,8 @@ function readCallback(client: OAuthClient, server: Server, query: URLSearchParam
 
 /** O24 (RFC 8707 §2.2): a token that names its audience must name the one that was asked for. */
 function checkAudience({ access }: TokenSet, resource: string | undefined): void {
-  if (resource === undefined) return
-  const audience = audienceOf(access.reveal())
-  if (audience !== undefined && !audience.includes(resource))
+  if (!isFor(access, resource))
     throw failedWith('wrong_audience', 'The authorization server gave a token for another resource. Tell the operator.')
-}
-
-function audienceOf(token: string): readonly string[] | undefined {
-  const parts = token.split('.')
-  if (parts.length !== 3) return undefined
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(parts[1] ?? '', 'base64url').toString('utf8'))
-    if (typeof claims !== 'object' || claims === null || !('aud' in claims)) return undefined
-    const audience = Array.isArray(claims.aud) ? claims.aud : [claims.aud]
-    return audience.filter((one) => typeof one === 'string')
-  } catch {
-    return undefined
-  }
 }
 
 /** Seals and stores the grant in the place of whatever was there. */

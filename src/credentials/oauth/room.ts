@@ -32,6 +32,8 @@ export interface OAuthOptions {
   readonly privateKey?: Secret
   readonly clientAuthentication?: ClientAuthentication
   readonly scopes: readonly string[]
+  /** What a target may have asked for besides (RFC 6750 §3.1, `insufficient_scope`). */
+  readonly optionalScopes?: readonly string[]
   readonly audience?: string
   /** RFC 8707. */
   readonly resource?: string

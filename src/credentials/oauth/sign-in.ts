@@ -86,10 +86,11 @@ export async function beginPending(
   const fits =
     open?.state === 'open' &&
     open.expiresAt - now > limits.signInReuseMs &&
-    open.target === target &&
     open.scopes.length === scopes.length &&
     scopes.every((scope) => open.scopes.includes(scope))
   if (fits) return { pending: open, isNew: false }
+  // One at a time: a link that is asked for anew ends the one before, so that no caller can gather them.
+  if (open?.state === 'open') await room.records.delete(pendingKey(open.id))
   const pending: PendingSignIn = {
     format: 1,
     id: room.random(),

@@ -28,12 +28,13 @@ export function interpretAnswer(operation: OperationRef, response: InboundRespon
     const words = `The target answered ${statusLine(status)}, without a body.`
     return { isError: false, status, content: [{ type: 'text', text: words }], ...empty }
   }
-  if (text === undefined) return { isError: false, status, content: [binary(operation, response, type)], ...empty }
   const json = isJsonType(type)
-  const chosen = json && !response.cut ? selected(operation, text) : undefined
-  const content = bounded(operation, chosen ?? text, response.cut, json)
+  const chosen = json && text !== undefined && !response.cut ? selected(operation, text) : undefined
+  // What the operator wants passed on is a part: where it cannot be told, nothing is.
   if (operation.response?.select !== undefined && chosen === undefined)
-    return { isError: false, status, content, meta: { 'toolgate/select': 'This answer could not be selected from.' } }
+    return { isError: true, status, content: [{ type: 'text', text: unselected }] }
+  if (text === undefined) return { isError: false, status, content: [binary(operation, response, type)], ...empty }
+  const content = bounded(operation, chosen ?? text, response.cut, json)
   // Structured content that is longer than the operator wants is as good as none.
   const { maxBytes } = operation.response ?? {}
   const tooLong = maxBytes !== undefined && charsIn(text, maxBytes) < text.length
@@ -57,10 +58,14 @@ function owing(result: Outcome, output: OutputCheck | undefined): Outcome {
 const speaksMcp = ({ binding }: OperationRef): boolean =>
   typeof binding === 'object' && binding !== null && !Array.isArray(binding) && binding['speaksMcp'] === true
 
+const unselected =
+  'The target answered, but not with what the operator’s selection can be taken from (too long, cut, or not JSON), so nothing of it is passed on.'
+
 /** The part of the answer that the operator wants passed on, as JSON text; nothing where all of it is. */
 function selected(operation: OperationRef, text: string): string | undefined {
   const select = operation.response?.select
-  if (select === undefined || nestsDeeper(text, limits.answerDepth)) return undefined
+  if (select === undefined || text.length > limits.selectChars || nestsDeeper(text, limits.answerDepth))
+    return undefined
   try {
     const found = selectFrom(JSON.parse(text) as Json, select)
     return found === undefined ? undefined : JSON.stringify(found)

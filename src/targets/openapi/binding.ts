@@ -23,6 +23,8 @@ export interface ParameterBinding {
   readonly in: Place
   readonly style: Style
   readonly explode: boolean
+  /** How the lists in a list are written (Swagger 2.0), from the outermost in. */
+  readonly inner?: readonly Style[]
   /** RFC 6570 reserved expansion. */
   readonly reserved?: true
   /** Serialised by a media type instead of a style (`content`). */
@@ -37,6 +39,7 @@ export interface FieldBinding {
   readonly contentType?: string
   readonly style?: Style
   readonly explode?: boolean
+  readonly inner?: readonly Style[]
   readonly reserved?: true
   /** Its value is a file: `{filename?, contentType?, data}`, or a list of them; `told`: only one that looks like that. */
   readonly file?: true | 'told'
@@ -51,6 +54,8 @@ export interface BodyBinding {
   readonly contentType: string
   /** What `encoding` (or Swagger 2.0’s `collectionFormat`) says of a field, by its name on the wire. */
   readonly fields?: { readonly [name: string]: FieldBinding }
+  /** A list of parts without names (OpenAPI 3.2): the first ones each by its place, the others alike. */
+  readonly positions?: { readonly first: readonly FieldBinding[]; readonly rest: FieldBinding }
   /** Of members that `fields` does not name. */
   readonly others?: FieldBinding
   readonly xml?: XmlBinding

@@ -32,13 +32,15 @@ export function encodeBody(value: Json, binding: BodyBinding): EncodedBody {
     case 'form':
       return { contentType, bytes: formBody(members(value), binding) }
     case 'multipart':
-      return multipartBody(members(value), binding)
+      return binding.positions === undefined
+        ? multipartBody(members(value), binding)
+        : sequenceBody(value, binding.contentType, binding.positions)
   }
 }
 
 /** One value a line; in a JSON text sequence each behind a record separator (RFC 7464 §2.2). */
 const jsonLines = (value: Json, contentType: string): string => {
-  const start = essence(contentType) === 'application/json-seq' ? '\u001e' : ''
+  const start = essence(contentType).endsWith('json-seq') ? '\u001e' : ''
   return (Array.isArray(value) ? value : [value]).map((item) => `${start}${JSON.stringify(item)}\n`).join('')
 }
 
@@ -67,7 +69,15 @@ export function formBody(values: Members, binding: FieldsBinding): string {
     const field = fieldOf(binding, name)
     const encode = field.reserved === true ? (text: string) => encodeReserved(text).replaceAll('%20', '+') : encodeForm
     if (field.style !== undefined)
-      return queryStyle(name, value, field.style, field.explode ?? field.style === 'form', encode, encodeForm)
+      return queryStyle(
+        name,
+        value,
+        field.style,
+        field.explode ?? field.style === 'form',
+        encode,
+        encodeForm,
+        field.inner,
+      )
     const json = jsonField(field)
     if (json || field.xml !== undefined)
       return apart(value, field)
@@ -83,16 +93,35 @@ export function formBody(values: Members, binding: FieldsBinding): string {
 
 /** RFC 7578, with names and file names escaped as browsers do (WHATWG HTML, multipart/form-data encoding). */
 function multipartBody(values: Members, binding: BodyBinding): EncodedBody {
-  const boundary = `toolgate-${randomUUID()}`
-  const chunks: Buffer[] = []
+  const parts: Buffer[][] = []
   for (const [name, value] of values.flatMap(([name, value]) => styled(name, value, fieldOf(binding, name)))) {
     const field = fieldOf(binding, name)
     for (const item of jsonField(field) ? apart(value, field) : [value].flat()) {
-      if (item !== null) chunks.push(Buffer.from(`--${boundary}\r\n`), ...part(name, item, field), Buffer.from('\r\n'))
+      if (item !== null) parts.push(part(name, item, field))
     }
   }
+  return joined(parts, binding.contentType)
+}
+
+/** Parts in their order, without names (RFC 2046 §5.1.3). */
+function sequenceBody(
+  value: Json,
+  contentType: string,
+  { first, rest }: NonNullable<BodyBinding['positions']>,
+): EncodedBody {
+  checkText(value)
+  if (!Array.isArray(value)) throw unbuildable('The argument `body` must be a list of parts.')
+  return joined(
+    value.map((item, index) => part(undefined, item, first[index] ?? rest)),
+    contentType,
+  )
+}
+
+function joined(parts: readonly Buffer[][], contentType: string): EncodedBody {
+  const boundary = `toolgate-${randomUUID()}`
+  const chunks = parts.flatMap((part) => [Buffer.from(`--${boundary}\r\n`), ...part, Buffer.from('\r\n')])
   chunks.push(Buffer.from(`--${boundary}--\r\n`))
-  return { contentType: `${essence(binding.contentType)}; boundary=${boundary}`, bytes: Buffer.concat(chunks) }
+  return { contentType: `${essence(contentType)}; boundary=${boundary}`, bytes: Buffer.concat(chunks) }
 }
 
 const plain = (text: string): string => text
@@ -101,7 +130,7 @@ const plain = (text: string): string => text
 function styled(name: string, value: Json, field: FieldBinding): Members {
   if (field.style === undefined || typeof value !== 'object' || field.file !== undefined || jsonField(field))
     return [[name, value]]
-  return queryStyle(name, value, field.style, field.explode ?? field.style === 'form', plain, plain)
+  return queryStyle(name, value, field.style, field.explode ?? field.style === 'form', plain, plain, field.inner)
 }
 
 /** What is written of a value by itself. */
@@ -117,24 +146,34 @@ const jsonField = (field: FieldBinding): boolean =>
 
 const escapeName = (name: string): string => name.replaceAll('"', '%22').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
 
-function part(name: string, value: Json, field: FieldBinding): Buffer[] {
-  const disposition = `Content-Disposition: form-data; name="${escapeName(name)}"`
+function part(name: string | undefined, value: Json, field: FieldBinding): Buffer[] {
+  const disposition = name === undefined ? [] : [`Content-Disposition: form-data; name="${escapeName(name)}"`]
   const declared = field.contentType?.split(',', 1)[0]?.trim()
   const file = field.file === true || (field.file === 'told' && typeof value !== 'string') ? asFile(value) : undefined
   if (file !== undefined) {
     const type =
       file.contentType ?? (declared === undefined || declared.includes('*') ? 'application/octet-stream' : declared)
     if (!/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?: *; *[\w!#$&^.+-]+=[\w!#$&^.+"-]+)*$/.test(type))
-      throw unbuildable(`The content type of the file \`${name}\` is not a media type.`)
-    const head = `${disposition}; filename="${escapeName(file.filename ?? name)}"\r\nContent-Type: ${type}\r\n\r\n`
-    return [Buffer.from(head), fromBase64(file.data, name)]
+      throw unbuildable(`The content type of the file \`${name ?? 'body'}\` is not a media type.`)
+    return [
+      head([...fileDisposition(name, file.filename), `Content-Type: ${type}`]),
+      fromBase64(file.data, name ?? 'body'),
+    ]
   }
   const structured = typeof value === 'object' || jsonField(field)
   const type =
     declared !== undefined && !declared.includes('*') ? declared : structured ? 'application/json' : undefined
-  const head = type === undefined ? disposition : `${disposition}\r\nContent-Type: ${type}`
   const text = isXml(field, value) ? encodeXml(value, field.xml) : structured ? JSON.stringify(value) : scalar(value)
-  return [Buffer.from(`${head}\r\n\r\n${text}`)]
+  return [head(type === undefined ? disposition : [...disposition, `Content-Type: ${type}`]), Buffer.from(text)]
+}
+
+const head = (lines: readonly string[]): Buffer => Buffer.from([...lines, '', ''].join('\r\n'))
+
+/** Every file of a form has a name; one in a list of parts only where it is given (RFC 2183 §2.3). */
+function fileDisposition(name: string | undefined, filename: string | undefined): string[] {
+  if (name !== undefined)
+    return [`Content-Disposition: form-data; name="${escapeName(name)}"; filename="${escapeName(filename ?? name)}"`]
+  return filename === undefined ? [] : [`Content-Disposition: attachment; filename="${escapeName(filename)}"`]
 }
 
 function asFile(

@@ -2,12 +2,13 @@
 import { limits } from '../../core/limits.ts'
 import type { BodyBinding, FieldBinding } from './binding.ts'
 import type { Dialect } from './document.ts'
-import { readFields } from './files.ts'
+import { readFields, readParts } from './files.ts'
 import { prose, type Schema } from './keywords.ts'
-import { chooseType, concrete, isApplicationText, kindOf } from './media.ts'
-import { type RawParameter, styleOf, swaggerSchema } from './parameters.ts'
+import { chooseType, concrete, isApplicationText, isMediaType, kindOf } from './media.ts'
+import { type RawParameter, swaggerSchema } from './parameters.ts'
 import type { References } from './refs.ts'
 import type { Schemas, Warn } from './schema.ts'
+import { styleOf } from './style-of.ts'
 import { at, essence, isNode, type Node, nodeAt, textAt } from './tree.ts'
 import { xmlBinding } from './xml-shape.ts'
 
@@ -44,7 +45,10 @@ export function requestBody(operation: Node, pointer: string, context: BodyConte
   const schema =
     media['schema'] ?? (nodeAt(media, 'itemSchema') === undefined ? {} : { type: 'array', items: media['itemSchema'] })
   const described = prose(found.node['description'], limits.propertyDescriptionChars)
-  const body = build(type, schema, nodeAt(media, 'encoding') ?? {}, at(place, 'content', key, 'schema'), context)
+  const pointerTo = at(place, 'content', key, 'schema')
+  const body =
+    sequenceBody(type, schema, media, pointerTo, context) ??
+    build(type, schema, nodeAt(media, 'encoding') ?? {}, pointerTo, context)
   return {
     ...body,
     schema:
@@ -116,17 +120,20 @@ function build(
   if (kind === 'json' || kind === 'lines')
     return { schema: context.schemas.convert(schema, 'input', pointer), binding: { kind, contentType } }
   if (kind === 'xml') return xmlBody(contentType, schema, pointer, context)
-  const text = textBody(contentType, schema, pointer, context)
-  if (kind === 'text' && !isApplicationText(essence(contentType))) return text
+  const text = (): Omit<Body, 'required'> => textBody(contentType, schema, pointer, context)
+  if (kind === 'text' && !isApplicationText(essence(contentType))) return text()
   if (hasMembers(schema, context)) {
     context.warn(
       'json_assumed',
       pointer,
       `Nothing says how ${essence(contentType)} writes an object of members; it is sent as JSON.`,
     )
-    return { schema: context.schemas.convert(schema, 'input', pointer), binding: { kind: 'json', contentType } }
+    return {
+      schema: context.schemas.convert(schema, 'input', pointer),
+      binding: { kind: 'json', contentType: isMediaType(type) ? contentType : 'application/json' },
+    }
   }
-  if (kind === 'text' || isEncodedText(schema, context)) return text
+  if (kind === 'text' || isEncodedText(schema, context)) return text()
   return { schema: base64(contentType), binding: { kind, contentType } }
 }
 
@@ -143,7 +150,7 @@ function xmlBody(contentType: string, schema: unknown, pointer: string, context:
   return isStructure(spelled) || named
     ? {
         schema: converted,
-        binding: { kind: 'xml', contentType, xml: xmlBinding(schema, context.refs) },
+        binding: { kind: 'xml', contentType, xml: xmlBinding(schema, context.refs, context.dialect) },
       }
     : textBody(contentType, schema, pointer, context)
 }
@@ -166,6 +173,25 @@ function formBody(
       ...(Object.keys(fields).length === 0 ? {} : { fields }),
       ...(others === undefined ? {} : { others }),
     },
+  }
+}
+
+/** From 3.2 on, a multipart body may be a list of parts without names (OAS 3.2.0 §4.14.3.2). */
+function sequenceBody(
+  type: string,
+  schema: unknown,
+  media: Node,
+  pointer: string,
+  { dialect, refs, schemas }: BodyContext,
+): Omit<Body, 'required'> | undefined {
+  const plain = essence(type)
+  if (dialect !== '3.2' || !plain.startsWith('multipart/') || plain === 'multipart/form-data') return undefined
+  const parts = readParts(schema, media, { dialect, refs, kind: 'multipart' })
+  if (parts === undefined) return undefined
+  const { schema: shown, ...positions } = parts
+  return {
+    schema: schemas.convert(shown, 'input', pointer),
+    binding: { kind: 'multipart', contentType: concrete(type, () => false), positions },
   }
 }
 

@@ -1,13 +1,13 @@
 /** Bytes → a checked OpenAPI document. YAML and JSON, whatever version; bounded in bytes, nodes, depth and aliases. */
 import { isUtf8 } from 'node:buffer'
 import SwaggerParser from '@apidevtools/swagger-parser'
-import { CORE_SCHEMA, loadAll, mergeTag } from 'js-yaml'
 import type { OpenAPI } from 'openapi-types'
 import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Issue } from '../adapter.ts'
 import { applyOverlay } from './overlay.ts'
 import { isNode, type Node, nodeAt } from './tree.ts'
+import { firstLine, parseYaml } from './yaml.ts'
 
 export type Dialect = '2.0' | '3.0' | '3.1' | '3.2'
 
@@ -17,8 +17,6 @@ export interface Document {
 }
 
 const refuse = (words: string, cause?: unknown): GatewayError => new GatewayError('bad_description', { words, cause })
-
-const yamlSchema = CORE_SCHEMA.withTags(mergeTag)
 
 /**
  * Reads a description and applies overlays to it. Throws `bad_description` or `over_limit` with the reason; lesser
@@ -64,6 +62,8 @@ function parse(text: string, issues: Issue[]): unknown {
     try {
       return JSON.parse(text)
     } catch (cause) {
+      if (hasComments(text))
+        throw refuse('The description is JSON with comments, which JSON has not (RFC 8259). Take them out.', cause)
       // Flow-style YAML begins the same way; when that fails too, the JSON parser's words are the better ones.
       try {
         return parseYaml(text, issues)
@@ -76,47 +76,9 @@ function parse(text: string, issues: Issue[]): unknown {
   return parseYaml(text, issues)
 }
 
-/**
- * One YAML document. A line inside a quoted scalar or a flow collection that is set back too far is an error of YAML
- * 1.2 that many tools let pass, and white space at its beginning means nothing: it is indented and read again.
- */
-function parseYaml(text: string, issues: Issue[]): unknown {
-  const lines = text.split('\n')
-  const mended = new Set<number>()
-  for (;;) {
-    try {
-      const documents = loadAll(mended.size === 0 ? text : lines.join('\n'), {
-        schema: yamlSchema,
-        json: true,
-        maxDepth: limits.documentDepth,
-        maxAliases: limits.documentAliases,
-      })
-      if (documents.length > 1) throw refuse('The file holds several YAML documents; one is expected.')
-      return documents[0]
-    } catch (cause) {
-      if (cause instanceof GatewayError) throw cause
-      const words = firstLine(cause)
-      if (/alias|merge|depth|nesting/i.test(words))
-        throw new GatewayError('over_limit', { words: `The description exceeds a limit of YAML: ${words}`, cause })
-      const line = setBackLine(words)
-      if (line === undefined || mended.has(line) || mended.size >= limits.yamlMends)
-        throw refuse(`The description is not valid YAML: ${words}`, cause)
-      mended.add(line)
-      lines[line - 1] = `${' '.repeat(256)}${lines[line - 1] ?? ''}`
-      const message = `Line ${line} is set back too far for YAML; it is read as if it were not.`
-      issues.push({ severity: 'warning', code: 'yaml_indentation', pointer: '', message })
-    }
-  }
-}
-
-/** The line, from 1, that js-yaml finds set back too far. */
-const setBackLine = (words: string): number | undefined => {
-  const line = /^deficient indentation \((\d+):\d+\)/.exec(words)?.[1]
-  return line === undefined ? undefined : Number(line)
-}
-
-const firstLine = (cause: unknown): string =>
-  (cause instanceof Error ? cause.message : String(cause)).split('\n', 1)[0]?.slice(0, 200) ?? ''
+/** Outside quotations, at a line's beginning or behind what JSON is made of. */
+const hasComments = (text: string): boolean =>
+  /(?:^|[,{}[\]"\w])[ \t]*\/[/*]/m.test(text.replace(/"(?:[^"\\]|\\.)*"/g, '""'))
 
 /** Counts nodes as a walker would meet them: an alias that stands for a thousand nodes counts a thousand (F9). */
 function checkSize(root: Node): void {
@@ -138,7 +100,7 @@ const overNodes = (what: string): GatewayError => new GatewayError('over_limit',
 function dialectOf(root: Node): Dialect {
   const named = root['openapi'] ?? root['swagger']
   const version = typeof named === 'string' || typeof named === 'number' ? String(named).trim() : ''
-  if (root['openapi'] === undefined && /^2(\.0)?$/.test(version)) return '2.0'
+  if (root['openapi'] === undefined && /^2(?:\.0)*$/.test(version)) return '2.0'
   const minor = /^3\.(\d+)/.exec(version)?.[1]
   if (minor === '0' || minor === '1' || minor === '2') return `3.${minor}`
   if (version === '3') return '3.0'

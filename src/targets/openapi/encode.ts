@@ -21,6 +21,14 @@ export const encode = (text: string): string =>
 export const encodeReserved = (text: string): string =>
   text.replace(/%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~:/?@!$'()*+,;=%]/gu, utf8Triples)
 
+/** The same for a path segment, which `/` and `?` would end, too (OAS 3.2.0 §4.12.2, `allowReserved`). */
+export const encodeReservedPath = (text: string): string =>
+  text.replace(/%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~:@!$&'()*+,;=%]/gu, utf8Triples)
+
+/** The same for a cookie, which `;` and `,` would end (RFC 6265 §4.1.1). */
+export const encodeReservedCookie = (text: string): string =>
+  text.replace(/%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~:/?#[\]@!$&'()*+=%]/gu, utf8Triples)
+
 /** application/x-www-form-urlencoded (WHATWG URL §5.1). */
 export const encodeForm = (text: string): string => encode(text).replaceAll('%20', '+')
 

@@ -1,9 +1,10 @@
 /** The members of forms: which of them are files, how each is written, and what a caller is shown of them. */
+import { limits } from '../../core/limits.ts'
 import type { FieldBinding } from './binding.ts'
 import type { Dialect } from './document.ts'
 import { kindOf } from './media.ts'
-import { styleOf } from './parameters.ts'
 import type { References } from './refs.ts'
+import { styleOf } from './style-of.ts'
 import { essence, isJsonType, isNode, listAt, type Node, nodeAt, textAt } from './tree.ts'
 import { xmlBinding } from './xml-shape.ts'
 
@@ -53,33 +54,88 @@ export function readFields(schema: unknown, encoding: Node, context: FieldContex
   return { fields, schema: shown, ...(files.others === undefined ? {} : { others: { file: files.others } }) }
 }
 
+export interface Parts {
+  readonly schema: Node
+  readonly first: readonly FieldBinding[]
+  readonly rest: FieldBinding
+}
+
+/** What `prefixEncoding`, `itemEncoding` and a list's schema say of its parts; `undefined` for anything but a list. */
+export function readParts(schema: unknown, media: Node, context: FieldContext): Parts | undefined {
+  const found = context.refs.follow(schema)
+  if (!found.ok || !isNode(found.node)) return undefined
+  const { node } = found
+  const prefix = listAt(node, 'prefixItems')
+  if (itemsOf(node, context.refs) === undefined && prefix.length === 0) return undefined
+  const files = new Files({}, context)
+  const partOf = (item: unknown, encoding: unknown): { shown: unknown; field: FieldBinding } => {
+    const field = fieldBinding(isNode(encoding) ? encoding : {}, false)
+    const file = files.member(item, isNode(encoding) ? encoding : undefined)
+    const xml = field.contentType !== undefined && kindOf(essence(field.contentType)) === 'xml'
+    return {
+      shown: file?.schema ?? item,
+      field: {
+        ...field,
+        ...(file === undefined ? {} : { file: file.file }),
+        ...(xml ? { xml: xmlBinding(item, context.refs, context.dialect) } : {}),
+      },
+    }
+  }
+  const encodings = listAt(media, 'prefixEncoding')
+  const count = Math.max(prefix.length, Math.min(encodings.length, limits.documentDepth))
+  const first = Array.from({ length: count }, (_, index) =>
+    partOf(prefix[index] ?? node['items'], encodings[index] ?? media['itemEncoding']),
+  )
+  const rest = partOf(node['items'] ?? {}, media['itemEncoding'])
+  return {
+    schema: {
+      ...node,
+      ...(prefix.length === 0 ? {} : { prefixItems: first.slice(0, prefix.length).map(({ shown }) => shown) }),
+      ...(node['items'] === undefined ? {} : { items: rest.shown }),
+    },
+    first: first.map(({ field }) => field),
+    rest: rest.field,
+  }
+}
+
 /** OAS 3.1.1 §4.8.15: `encoding` by property, style only where it is given. */
 function fieldBindings(encoding: Node, styles: boolean): Bindings {
   const fields: Bindings = {}
   for (const [name, entry] of Object.entries(encoding)) {
-    if (!isNode(entry)) continue
-    const contentType = textAt(entry, 'contentType')
-    const styled =
-      styles && (entry['style'] !== undefined || entry['explode'] !== undefined || entry['allowReserved'] !== undefined)
-    fields[name] = {
-      ...(contentType === undefined ? {} : { contentType }),
-      ...(styled ? styleOf(entry, 'query', '3.1') : {}),
-      ...(entry['allowReserved'] === true ? { reserved: true as const } : {}),
-    }
+    if (isNode(entry)) fields[name] = fieldBinding(entry, styles)
   }
   return fields
+}
+
+function fieldBinding(entry: Node, styles: boolean): FieldBinding {
+  const contentType = textAt(entry, 'contentType')
+  const styled =
+    styles && (entry['style'] !== undefined || entry['explode'] !== undefined || entry['allowReserved'] !== undefined)
+  return {
+    ...(contentType === undefined ? {} : { contentType }),
+    ...(styled ? styleOf(entry, 'query', '3.1') : {}),
+    ...(entry['allowReserved'] === true ? { reserved: true as const } : {}),
+  }
 }
 
 /** A list is written item by item (OAS 3.1.1 §4.8.15.1.1; in a form from 3.2 on), XML by the hints of what is written. */
 function refine(fields: Bindings, name: string, member: unknown, { dialect, refs, kind }: FieldContext): void {
   const field = fields[name]
+  const found = refs.follow(member)
+  // A text that is encoded already says nothing of what it is (OAS 3.1.1 §4.8.15, `contentType`).
+  const encoded = found.ok && textAt(found.node, 'contentEncoding') !== undefined
+  if (encoded && kind === 'multipart' && dialect !== '2.0' && dialect !== '3.0' && field?.contentType === undefined) {
+    fields[name] = { ...field, contentType: 'application/octet-stream' }
+    return
+  }
   const type = field?.contentType === undefined ? undefined : essence(field.contentType)
   if (field === undefined || type === undefined) return
   const items = itemsOf(member, refs)
   const each = items !== undefined && (kind === 'multipart' || dialect === '3.2')
   if (isJsonType(type)) {
     if (each) fields[name] = { ...field, each: true }
-  } else if (kindOf(type) === 'xml') fields[name] = { ...field, xml: xmlBinding(each ? items.schema : member, refs) }
+  } else if (kindOf(type) === 'xml')
+    fields[name] = { ...field, xml: xmlBinding(each ? items.schema : member, refs, dialect) }
 }
 
 /** What a list holds; `undefined` for anything but a list. */
@@ -128,14 +184,14 @@ class Files {
     const properties = nodeAt(node, 'properties')
     const changed: { [keyword: string]: unknown } = {}
     const members = Object.entries(properties ?? {}).map(([name, member]) => {
-      const file = this.#member(member, nodeAt(this.#encoding, name), 0)
+      const file = this.member(member, nodeAt(this.#encoding, name))
       if (file !== undefined) this.#note(name, file.file)
       return [name, file?.schema ?? member] as const
     })
     if (members.some(([name, member]) => member !== properties?.[name]))
       changed['properties'] = Object.fromEntries(members)
     const additional = node['additionalProperties']
-    const rest = isUntyped(additional) ? undefined : this.#member(additional, undefined, 0)
+    const rest = isUntyped(additional) ? undefined : this.member(additional, undefined)
     if (rest !== undefined) {
       this.others = rest.file
       changed['additionalProperties'] = rest.schema
@@ -154,16 +210,17 @@ class Files {
     this.found.set(name, before === undefined || before === file ? file : 'told')
   }
 
-  #member(schema: unknown, encoding: Node | undefined, depth: number): Shown | undefined {
+  /** `undefined` where no file is in it. */
+  member(schema: unknown, encoding: Node | undefined, depth = 0): Shown | undefined {
     const found = this.#refs.follow(schema)
     if (!found.ok || depth > depthMax) return undefined
     const { node } = found
-    if (this.#modern && isUntyped(node) && isFile(node, encoding) !== true && declaredOf(node, encoding) === undefined)
+    if (this.#modern && isUntyped(node) && !isFile(node, encoding) && declaredOf(node, encoding) === undefined)
       return { schema: withHint(kept(schema, node)), file: 'told' }
     if (!isNode(node)) return undefined
     if (isFile(node, encoding)) return { schema: { ...fileOf(node), ...kept(schema, node) }, file: true }
     if (itemsOf(node, this.#refs) !== undefined) {
-      const items = this.#member(node['items'], encoding, depth + 1)
+      const items = this.member(node['items'], encoding, depth + 1)
       return items === undefined
         ? undefined
         : { schema: { ...node, ...kept(schema, node), items: items.schema }, file: items.file }
@@ -174,7 +231,7 @@ class Files {
   #branches(node: Node, schema: unknown, encoding: Node | undefined, depth: number): Shown | undefined {
     for (const keyword of branches) {
       const list = listAt(node, keyword)
-      const parts = list.map((part) => (isNull(part) ? undefined : this.#member(part, encoding, depth + 1)))
+      const parts = list.map((part) => (isNull(part) ? undefined : this.member(part, encoding, depth + 1)))
       const files = parts.filter((part) => part !== undefined)
       if (files.length === 0) continue
       const certain =

@@ -91,12 +91,14 @@ function isWithin(type: string, range: string): boolean {
   )
 }
 
+export const isMediaType = (type: string): boolean =>
+  /^[\w!#$&^.+*-]+\/[\w!#$&^.+*-]+(?: *; *[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[^"\\\r\n]*"))*$/.test(type.trim())
+
 /** What is sent for a range of media types, and for what is no media type at all. */
 export function concrete(type: string, isBinary: () => boolean): string {
   const plain = essence(type)
   if (plain === 'json') return 'application/json'
-  if (!/^[\w!#$&^.+*-]+\/[\w!#$&^.+*-]+(?: *; *[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[^"\\\r\n]*"))*$/.test(type.trim()))
-    return 'application/octet-stream'
+  if (!isMediaType(type)) return 'application/octet-stream'
   if (!plain.includes('*')) return type.trim()
   if (kindOf(plain) === 'text') return 'text/plain'
   return kindOf(plain) === 'json' && !isBinary() ? 'application/json' : 'application/octet-stream'

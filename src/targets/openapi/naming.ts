@@ -13,7 +13,9 @@ export interface Named {
 export function uniqueIds<P extends Named>(places: readonly P[], warn: (place: P, message: string) => void): string[] {
   const wishes = places.map((place) => {
     const id = textAt(place.operation, 'operationId')?.trim()
-    return legalName(id === undefined || id === '' ? derivedId(place) : id)
+    const name = legalName(id ?? '')
+    // An id in another script has nothing left that tells it from the next.
+    return /[A-Za-z0-9]/.test(name) ? name : derivedId(place)
   })
   const times = new Map<string, number>()
   for (const wish of wishes) times.set(wish, (times.get(wish) ?? 0) + 1)

@@ -194,9 +194,14 @@ class Reader {
       warn,
       contentType: this.#contentType(id, label),
     }
-    if (this.#document.dialect !== '2.0') return requestBody(operation, pointer, context)
-    const own = listAt(operation, 'consumes')
-    const consumes = (own.length > 0 ? own : listAt(this.#document.root, 'consumes')).filter(
+    const own = operation['consumes']
+    if (this.#document.dialect !== '2.0') {
+      const old = raw.find((parameter) => parameter.in === 'body' || parameter.in === 'formData')
+      if (operation['requestBody'] !== undefined || old === undefined) return requestBody(operation, pointer, context)
+      warn('swagger_keywords', old.pointer, 'A body as Swagger 2.0 describes it stands here; it is taken.')
+    }
+    // An empty list of the operation clears the document's (OAS 2.0, Operation Object).
+    const consumes = (Array.isArray(own) ? own : listAt(this.#document.root, 'consumes')).filter(
       (type) => typeof type === 'string',
     )
     return swaggerBody(raw, consumes, context)
@@ -214,6 +219,17 @@ class Reader {
     return choice
   }
 
+  /** Where an operation or its path says otherwise than the document. */
+  #ownServer({ operation, item }: Place): Server | undefined {
+    const { root, dialect } = this.#document
+    if (dialect !== '2.0') return firstServer(operation, this.#options) ?? firstServer(item, this.#options)
+    const schemes = listAt(operation, 'schemes')
+    const own = schemes.length === 0 ? undefined : documentServer({ ...root, schemes }, dialect, this.#options)
+    // The same host, reached more safely: what is trusted with the credential still is.
+    if (own?.origin.startsWith('https:') === true && this.#options.server === undefined) this.#origins.add(own.origin)
+    return own
+  }
+
   #binding(
     place: Place,
     parts: readonly string[],
@@ -222,7 +238,7 @@ class Reader {
     choice: ServerChoice | undefined,
     input: Schema,
   ): Binding {
-    const own = firstServer(place.operation, this.#options) ?? firstServer(place.item, this.#options)
+    const own = this.#ownServer(place)
     const server =
       this.#options.server === undefined && own !== undefined && !sameServer(own, this.server) ? own : undefined
     const byName = new Map(

@@ -1,7 +1,7 @@
 /** Parameters of every version → arguments with a schema and a way onto the wire. */
 import { shortHash } from '../../core/hash.ts'
 import type { ImportOptions } from '../adapter.ts'
-import { bodyArgument, type ParameterBinding, type Place, type Style } from './binding.ts'
+import { bodyArgument, type ParameterBinding, type Place } from './binding.ts'
 import type { Dialect } from './document.ts'
 import { readFields } from './files.ts'
 import type { Keys } from './keys.ts'
@@ -9,6 +9,7 @@ import { prose, type Schema } from './keywords.ts'
 import { limits } from '../../core/limits.ts'
 import type { References } from './refs.ts'
 import type { Schemas, Warn } from './schema.ts'
+import { styleOf } from './style-of.ts'
 import { at, essence, isNode, listAt, type Node, nodeAt, textAt } from './tree.ts'
 
 export interface Argument {
@@ -127,9 +128,12 @@ function toArgument(parameter: RawParameter, argument: string, context: Paramete
   const mediaType = content === undefined ? undefined : Object.keys(content)[0]
   const entry = context.refs.follow(nodeAt(content, mediaType ?? ''))
   const media = entry.ok && isNode(entry.node) ? entry.node : undefined
+  const leftover = context.dialect !== '2.0' && mediaType === undefined && hasOldKeywords(node)
+  if (leftover)
+    context.warn('swagger_keywords', pointer, 'Keywords of Swagger 2.0 stand where `schema` belongs; they are taken.')
   const schema =
     mediaType === undefined
-      ? context.dialect === '2.0'
+      ? context.dialect === '2.0' || leftover
         ? context.schemas.convert(swaggerSchema(node), 'input', pointer)
         : context.schemas.convert(node['schema'] ?? {}, 'input', at(pointer, 'schema'))
       : context.schemas.convert(media?.['schema'] ?? {}, 'input', at(pointer, 'content', mediaType, 'schema'))
@@ -138,12 +142,16 @@ function toArgument(parameter: RawParameter, argument: string, context: Paramete
     name: parameter.name,
     in: place,
     ...styleOf(node, place, context.dialect),
-    ...(node['allowReserved'] === true && place !== 'header' ? { reserved: true as const } : {}),
+    ...(node['allowReserved'] === true && mayBeReserved(place, context.dialect) ? { reserved: true as const } : {}),
     ...(mediaType === undefined ? {} : { content: essence(mediaType) }),
     ...(place === 'querystring' ? queryFields(media, context) : {}),
   }
   return { schema: described(node, schema), required: place === 'path' || node['required'] === true, binding }
 }
+
+/** `allowReserved` is the query's up to 3.1; 3.2 has it in paths and cookies, too (OAS 3.2.0 §4.12.2.1). */
+const mayBeReserved = (place: Place, dialect: Dialect): boolean =>
+  place === 'query' || (dialect === '3.2' && (place === 'path' || place === 'cookie'))
 
 /** The fields of a query that is written as a form. */
 function queryFields(media: Node | undefined, { dialect, refs }: ParameterContext): Pick<ParameterBinding, 'fields'> {
@@ -158,43 +166,19 @@ function described(node: Node, schema: Schema): Schema {
   return description === undefined ? schema : { ...schema, description }
 }
 
+const hasOldKeywords = (node: Node): boolean =>
+  node['schema'] === undefined && ['type', 'enum', 'items', 'format'].some((keyword) => node[keyword] !== undefined)
+
 /** Swagger 2.0 puts the schema's keywords beside the parameter's own. */
 export function swaggerSchema(node: Node): Node {
-  const { name: _name, in: _in, required: _required, description: _description, schema, ...keywords } = node
+  const {
+    name: _name,
+    in: _in,
+    required: _required,
+    description: _description,
+    deprecated: _deprecated,
+    schema,
+    ...keywords
+  } = node
   return isNode(schema) ? schema : keywords
-}
-
-const styles = new Set<string>([
-  'matrix',
-  'label',
-  'simple',
-  'form',
-  'spaceDelimited',
-  'pipeDelimited',
-  'deepObject',
-  'cookie',
-])
-
-const isStyle = (style: string): style is Style => styles.has(style)
-
-const collection: ReadonlyMap<string, { style: Style; explode: boolean }> = new Map([
-  ['csv', { style: 'form', explode: false }],
-  ['ssv', { style: 'spaceDelimited', explode: false }],
-  ['tsv', { style: 'tabDelimited', explode: false }],
-  ['pipes', { style: 'pipeDelimited', explode: false }],
-  ['multi', { style: 'form', explode: true }],
-] satisfies [string, { style: Style; explode: boolean }][])
-
-/** `style` and `explode` with their defaults (OAS 3.1.1 §4.8.12.2), or Swagger 2.0's `collectionFormat`. */
-export function styleOf(node: Node, place: Place, dialect: Dialect): { style: Style; explode: boolean } {
-  const listed = place === 'path' || place === 'header'
-  if (dialect === '2.0') {
-    const format = collection.get(textAt(node, 'collectionFormat') ?? 'csv') ?? { style: 'form', explode: false }
-    return listed && format.style === 'form' ? { style: 'simple', explode: false } : format
-  }
-  const preset = listed ? 'simple' : 'form'
-  const named = textAt(node, 'style')
-  const style = named !== undefined && isStyle(named) ? named : preset
-  const explode = node['explode']
-  return { style, explode: typeof explode === 'boolean' ? explode : style === 'form' || style === 'cookie' }
 }

@@ -4,7 +4,14 @@ import { limits } from '../../core/limits.ts'
 import type { Json, OutboundRequest, Target } from '../../core/model.ts'
 import { type Binding, bodyArgument, type ParameterBinding } from './binding.ts'
 import { encodeBody, formBody } from './bodies.ts'
-import { encode, encodeCookie, encodeReserved, utf8Triples } from './encode.ts'
+import {
+  encode,
+  encodeCookie,
+  encodeReserved,
+  encodeReservedCookie,
+  encodeReservedPath,
+  utf8Triples,
+} from './encode.ts'
 import { writeBack } from './renames.ts'
 import { pathStyle, queryStyle, scalar } from './styles.ts'
 import { isJsonType } from './tree.ts'
@@ -67,6 +74,7 @@ function place(parameter: ParameterBinding, value: Json, parts: Parts): void {
       parts.query.push(wholeQuery(parameter, value))
       return
     case 'header':
+      if (parameter.content === undefined && isUndefined(value)) return
       parts.headers.set(parameter.name.toLowerCase(), headerText(parameter, value))
       return
     case 'cookie':
@@ -82,9 +90,10 @@ const isUndefined = (value: Json): boolean =>
   typeof value === 'object' && (value === null || Object.values(value).every((item) => item === null))
 
 function pathText(parameter: ParameterBinding, value: Json): string {
+  const encodeValue = parameter.reserved === true ? encodeReservedPath : encode
   const text =
     parameter.content === undefined
-      ? pathStyle(parameter.name, value, parameter.style, parameter.explode, encode, encode)
+      ? pathStyle(parameter.name, value, parameter.style, parameter.explode, encodeValue, parameter.inner)
       : encode(contentText(parameter.content, value))
   if (text === '' || (parameter.content === undefined && isUndefined(value)))
     throw unbuildable(`The argument \`${parameter.argument}\` is part of the path and must not be empty.`)
@@ -95,7 +104,7 @@ function queryPairs(parameter: ParameterBinding, value: Json): readonly (readonl
   const encodeValue = parameter.reserved === true ? encodeReserved : encode
   if (parameter.content !== undefined)
     return [[encode(parameter.name), encodeValue(contentText(parameter.content, value))]]
-  return queryStyle(parameter.name, value, parameter.style, parameter.explode, encodeValue, encode)
+  return queryStyle(parameter.name, value, parameter.style, parameter.explode, encodeValue, encode, parameter.inner)
 }
 
 /** `in: querystring` of OAS 3.2: the whole query by its media type. */
@@ -110,12 +119,18 @@ function wholeQuery(parameter: ParameterBinding, value: Json): string {
 
 const plain = (text: string): string => text
 
+/** JSON in ASCII: its own escapes say the same (RFC 8259 §7), and a reader of JSON knows no percent triples. */
+const asciiJson = (value: Json): string =>
+  JSON.stringify(value).replace(/[\x7f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+
 /** Visible ASCII goes as it is; other characters as percent triples of their UTF-8; control characters are refused. */
 function headerText(parameter: ParameterBinding, value: Json): string {
   const text =
     parameter.content === undefined
-      ? pathStyle(parameter.name, value, parameter.style, parameter.explode, plain, plain)
-      : contentText(parameter.content, value)
+      ? pathStyle(parameter.name, value, parameter.style, parameter.explode, plain, parameter.inner)
+      : isJsonType(parameter.content)
+        ? asciiJson(value)
+        : contentText(parameter.content, value)
   if (/[^\P{Cc}\t\x80-\x9f]/u.test(text))
     throw unbuildable(`The argument \`${parameter.argument}\` becomes a header and must not hold control characters.`)
   return text.replace(/[^\x20-\x7e\t]+|^[ \t]+|[ \t]+$/gu, utf8Triples)
@@ -123,7 +138,10 @@ function headerText(parameter: ParameterBinding, value: Json): string {
 
 function cookiePairs(parameter: ParameterBinding, value: Json): readonly (readonly [string, string])[] {
   // The style of that name takes a cookie as it is, its name too (OAS 3.2.0 §4.12.6).
-  const [encodeValue, encodeName] = parameter.style === 'cookie' ? [encodeCookie, encodeCookie] : [encode, encode]
+  const [encodeValue, encodeName] =
+    parameter.style === 'cookie'
+      ? [encodeCookie, encodeCookie]
+      : [parameter.reserved === true ? encodeReservedCookie : encode, encode]
   if (parameter.content !== undefined)
     return [[encodeName(parameter.name), encodeValue(contentText(parameter.content, value))]]
   return queryStyle(parameter.name, value, parameter.style, parameter.explode, encodeValue, encodeName)

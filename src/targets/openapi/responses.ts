@@ -28,8 +28,15 @@ export const answersWith = (operation: Node, refs: References, type: string): bo
 /** Swagger 2.0's media types of answers: the operation's own, or the document's. */
 function producesOf(operation: Node, { root, dialect }: Document): string[] {
   if (dialect !== '2.0') return []
-  const own = listAt(operation, 'produces')
-  return (own.length > 0 ? own : listAt(root, 'produces')).filter((type) => typeof type === 'string')
+  // An empty list of the operation clears the document's (OAS 2.0, Operation Object).
+  const own = operation['produces']
+  return (Array.isArray(own) ? own : listAt(root, 'produces')).filter((type) => typeof type === 'string')
+}
+
+/** From 3.2 on, a media type's object may be a reference. */
+function mediaSchema(content: Node | undefined, type: string, refs: References): unknown {
+  const found = refs.follow(nodeAt(content, type))
+  return found.ok && isNode(found.node) ? found.node['schema'] : undefined
 }
 
 /** The `Accept` header: what the description says success looks like, JSON first, anything rather than nothing. */
@@ -69,7 +76,7 @@ export function outputSchema(
     if (node['schema'] !== undefined) shapes.push({ schema: node['schema'], pointer: at(place, 'schema') })
     const type = Object.keys(content ?? {}).find((name) => isJsonType(essence(name)))
     if (content !== undefined && type === undefined && Object.keys(content).length > 0) return undefined
-    const schema = type === undefined ? undefined : nodeAt(content, type)?.['schema']
+    const schema = type === undefined ? undefined : mediaSchema(content, type, refs)
     if (type !== undefined && schema === undefined) return undefined
     if (type !== undefined) shapes.push({ schema, pointer: at(place, 'content', type, 'schema') })
   }

@@ -15,7 +15,7 @@ import { onlyProse, orNull, proseOf } from './prose.ts'
 import type { References } from './refs.ts'
 import { cutRings } from './rings.ts'
 import { type Direction, flagOf, flagged, hiddenMembers } from './visibility.ts'
-import { at, isNode, listAt, member, type Node, nodeAt, textAt } from './tree.ts'
+import { at, decodeToken, isNode, listAt, member, type Node, nodeAt, textAt } from './tree.ts'
 
 /** Definitions by name; a definition under conversion is there but not yet `done`. */
 interface Definition {
@@ -86,7 +86,7 @@ export class Schemas {
   }
 
   #reference(schema: Node, ref: string, direction: Direction, pointer: string, depth: number): Schema {
-    const found = this.#refs.resolve(ref, 'schema')
+    const found = this.#refs.resolve(ref, 'schema', pointer)
     if (!found.ok) {
       this.#warn(`${found.reason}_ref`, pointer, `${brokenRef[found.reason]} Anything is taken in its place.`)
       return this.#siblings(schema, {}, direction, pointer, depth)
@@ -128,6 +128,8 @@ export class Schemas {
     else if (types.length > 1) out['type'] = types
     Object.assign(out, proseOf(source))
     this.#values(source, types, nullable, out)
+    if (listAt(source, 'enum').length > limits.enumValues)
+      this.#warn('enum_dropped', at(pointer, 'enum'), `More than ${limits.enumValues} values; any is taken.`)
     if (direction === 'input') hintAt(source, types, out)
     plainKeywords(source, out)
     if (source['pattern'] !== undefined && out['pattern'] === undefined)
@@ -340,7 +342,7 @@ export class Schemas {
     if (known !== undefined) return known
     const last = pointer.slice(pointer.lastIndexOf('/') + 1)
     const wish =
-      decodeSafe(last)
+      decodeToken(last)
         .replace(/[^A-Za-z0-9_.-]+/g, '_')
         .slice(0, 64) || 'schema'
     const name = this.#owners.has(wish) ? `${wish.slice(0, 55)}_${shortHash(pointer)}` : wish
@@ -376,14 +378,6 @@ const modernApplicators = [
   'unevaluatedItems',
   'unevaluatedProperties',
 ]
-
-const decodeSafe = (token: string): string => {
-  try {
-    return decodeURIComponent(token).replaceAll('~1', '/').replaceAll('~0', '~')
-  } catch {
-    return token
-  }
-}
 
 const patternKey = (pattern: string): string | undefined => {
   if (pattern === '__proto__') return undefined

@@ -3,6 +3,7 @@ import type { Json } from '../../core/model.ts'
 import type { Style } from './binding.ts'
 
 type Encode = (text: string) => string
+type Inner = readonly Style[] | undefined
 export type Pair = readonly [name: string, value: string]
 
 /** A scalar as the wire has it; what has structure, where no style reaches it, as JSON. */
@@ -16,8 +17,19 @@ export const scalar = (value: Json): string =>
 /** Undefined in RFC 6570 §2.3 terms: left out of any list. */
 const present = (value: Json | undefined): value is Exclude<Json, null> => value !== null && value !== undefined
 
-const items = (value: readonly Json[], encode: Encode): string[] =>
-  value.filter(present).map((item) => encode(scalar(item)))
+/** Lists in a list are JSON, unless `inner` says how each level is written. */
+const items = (value: readonly Json[], encode: Encode, inner?: Inner): string[] => {
+  const [style] = inner ?? []
+  return style === undefined
+    ? value.filter(present).map((item) => encode(scalar(item)))
+    : value
+        .filter(present)
+        .map((item) =>
+          Array.isArray(item)
+            ? items(item, encode, inner?.slice(1)).join(separatorOf(style, encode))
+            : encode(scalar(item)),
+        )
+}
 
 const members = (value: { readonly [key: string]: Json }, encode: Encode): Pair[] =>
   Object.entries(value)
@@ -34,12 +46,11 @@ export function pathStyle(
   style: Style,
   explode: boolean,
   encode: Encode,
-  encodeSeparator: Encode,
+  inner?: Inner,
 ): string {
   if (style === 'matrix') return matrix(encode(name), value, explode, encode)
   if (style === 'label') return label(value, explode, encode)
-  const separator = listSeparator.get(style)
-  return simple(value, explode, encode, separator === undefined ? ',' : encodeSeparator(separator))
+  return simple(value, explode, encode, separatorOf(style, encode), inner)
 }
 
 const listSeparator: ReadonlyMap<Style, string> = new Map<Style, string>([
@@ -48,8 +59,14 @@ const listSeparator: ReadonlyMap<Style, string> = new Map<Style, string>([
   ['tabDelimited', '\t'],
 ])
 
-function simple(value: Json, explode: boolean, encode: Encode, separator: string): string {
-  if (Array.isArray(value)) return items(value, encode).join(separator)
+/** A comma is a border as it is; what a URL cannot hold is encoded. */
+const separatorOf = (style: Style, encode: Encode): string => {
+  const separator = listSeparator.get(style)
+  return separator === undefined ? ',' : encode(separator)
+}
+
+function simple(value: Json, explode: boolean, encode: Encode, separator: string, inner: Inner): string {
+  if (Array.isArray(value)) return items(value, encode, inner).join(separator)
   if (typeof value === 'object' && value !== null) return joined(members(value, encode), explode ? '=' : ',', ',')
   return encode(scalar(value))
 }
@@ -82,13 +99,14 @@ export function queryStyle(
   explode: boolean,
   encode: Encode,
   encodeName: Encode,
+  inner?: Inner,
 ): Pair[] {
   if (!present(value)) return []
   const key = encodeName(name)
   if (style === 'deepObject' && typeof value === 'object') return deep(key, value, encode, encodeName)
   const separator = style === 'form' || style === 'cookie' ? ',' : encode(listSeparator.get(style) ?? ',')
   if (Array.isArray(value)) {
-    const list = items(value, encode)
+    const list = items(value, encode, inner)
     if (list.length === 0) return []
     return explode ? list.map((item) => [key, item]) : [[key, list.join(separator)]]
   }

@@ -27,6 +27,15 @@ export const textAt = (node: unknown, key: string): string | undefined => {
 /** RFC 6901 §3: one reference token. */
 const escapeToken = (token: string): string => token.replaceAll('~', '~0').replaceAll('/', '~1')
 
+/** A reference token of a URL's fragment (RFC 6901 §6); the token itself where it does not decode. */
+export const decodeToken = (token: string): string => {
+  try {
+    return decodeURIComponent(token).replaceAll('~1', '/').replaceAll('~0', '~')
+  } catch {
+    return token
+  }
+}
+
 export const at = (pointer: string, ...tokens: readonly (string | number)[]): string =>
   tokens.reduce<string>((path, token) => `${path}/${escapeToken(String(token))}`, pointer)
 
@@ -35,7 +44,7 @@ export const essence = (mediaType: string): string => (mediaType.split(';', 1)[0
 
 /** Sequences of JSON values, one a line (OAS 3.2.0 §4.14.2, sequential media types). */
 export const isSequence = (type: string): boolean =>
-  /^application\/(?:x-)?(?:ndjson|jsonl|jsonlines|json-lines)$/.test(type) || type === 'application/json-seq'
+  /^application\/(?:x-)?(?:ndjson|jsonl|jsonlines|json-lines)$/.test(type) || /[/+]json-seq$/.test(type)
 
 export const isJsonType = (type: string): boolean =>
   type === 'application/json' || type === 'text/json' || /^[\w.-]+\/[\w.+-]*\+json$/.test(type)

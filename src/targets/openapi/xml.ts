@@ -32,7 +32,7 @@ class Writer {
   /** A shape with what it refers to; what stands beside the reference wins. */
   #whole(shape: XmlShape | undefined): XmlShape {
     let whole: XmlShape = shape ?? {}
-    for (let hops = 0; whole.ref !== undefined && hops < limits.refHops; hops++) {
+    for (let hops = 0; whole.ref !== undefined && whole.around !== true && hops < limits.refHops; hops++) {
       const { ref, ...beside } = whole
       const shapes = this.#binding.shapes ?? {}
       whole = { ...(ref !== undefined && Object.hasOwn(shapes, ref) ? shapes[ref] : {}), ...beside }
@@ -41,12 +41,13 @@ class Writer {
   }
 
   /** Everything that a member becomes: one element, one an item, or the items without an element around. */
-  #member(key: string, value: Json, given: XmlShape | undefined, scope: Scope, depth: number): string {
+  #member(key: string, value: Json, given: XmlShape | undefined, scope: Scope, depth: number, inTuple = false): string {
     const shape = this.#whole(given)
     if (depth > limits.jsonDepth) throw unbuildable('The argument `body` is nested too deeply.')
-    if (value === null) return ''
+    if (value === null && !inTuple) return ''
     if (shape.node === 'text') return escapeText(scalar(value))
     if (shape.node === 'cdata') return cdata(scalar(value))
+    if (shape.around === true) return this.#element(value, shape.name ?? key, shape, scope, depth)
     if (Array.isArray(value) && shape.wrapped !== true) return this.#items(key, value, shape, scope, depth)
     if (shape.node === 'none') return this.#inside(value, key, shape, scope, depth)
     return this.#element(value, shape.name ?? key, shape, scope, depth)
@@ -54,8 +55,14 @@ class Writer {
 
   /** Items are named by their own hint; without one, like the list (OAS 3.1.1 §4.8.26.2, XML arrays). */
   #items(name: string, values: readonly Json[], list: XmlShape, scope: Scope, depth: number): string {
-    const item = this.#whole(list.items)
-    return values.map((value) => this.#member(item.name ?? name, value, item, scope, depth + 1)).join('')
+    const rest = this.#whole(list.items)
+    return values
+      .map((value, index) => {
+        const own = list.tuple?.[index]
+        const item = own === undefined ? rest : this.#whole(own)
+        return this.#member(item.name ?? name, value, item, scope, depth + 1, list.tuple !== undefined)
+      })
+      .join('')
   }
 
   #element(value: Json, local: string, shape: XmlShape, outer: Scope, depth: number): string {
@@ -68,7 +75,12 @@ class Writer {
     declare(shape.prefix ?? '', shape.namespace)
     const attributes: string[] = []
     let rest: Json = value
-    if (isObject(value)) {
+    // A place in a list is kept (OAS 3.2.0 §4.24.4); a member that is null is left out.
+    if (value === null && depth > 0) {
+      declare('xsi', 'http://www.w3.org/2001/XMLSchema-instance')
+      attributes.push(' xsi:nil="true"')
+    }
+    if (isObject(value) && shape.around !== true) {
       rest = {}
       for (const [key, item] of Object.entries(value)) {
         const member = this.#whole(this.#of(shape, key))
@@ -82,7 +94,10 @@ class Writer {
       ([prefix, namespace]) => ` xmlns${prefix === '' ? '' : `:${prefix}`}="${escapeAttribute(namespace)}"`,
     )
     const scope = declared.size === 0 ? outer : new Map([...outer, ...declared])
-    const inside = this.#inside(rest, local, shape, scope, depth)
+    const inside =
+      shape.around === true && shape.ref !== undefined
+        ? this.#member(local, value, { ref: shape.ref }, scope, depth + 1)
+        : this.#inside(rest, local, shape, scope, depth)
     const head = `${name}${namespaces.join('')}${attributes.join('')}`
     return inside === '' ? `<${head}/>` : `<${head}>${inside}</${name}>`
   }

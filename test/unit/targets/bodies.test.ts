@@ -282,7 +282,7 @@ describe('Swagger 2.0', () => {
       { kind: 'json', contentType: 'application/vnd.shop+json' },
     ],
     [['application/json'], { consumes: ['text/plain'] }, { kind: 'json', contentType: 'application/json' }],
-    [[], { consumes: ['text/plain'] }, { kind: 'text', contentType: 'text/plain' }],
+    [[], { consumes: ['text/plain'] }, { kind: 'json', contentType: 'application/json' }],
   ])('`consumes` %j of the operation before %j of the document', async (consumes, more, binding) => {
     expect((await bodyOf(swagger([{ name: 'b', in: 'body', schema: text }], consumes, more))).binding).toEqual(binding)
   })

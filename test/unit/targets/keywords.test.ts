@@ -119,6 +119,16 @@ describe('patterns (S18)', () => {
 })
 
 describe('enumerations', () => {
+  test('too many values are left out, and said so', async () => {
+    const many = (count: number): unknown[] => Array.from({ length: count }, (_, index) => index)
+    const kept = await asInput({ type: 'integer', enum: many(2_500) })
+    expect((kept.schema as { enum: unknown[] }).enum).toHaveLength(2_500)
+    expect(kept.issues).toEqual([])
+    const cut = await asInput({ type: 'integer', enum: many(limits.enumValues + 1) })
+    expect(cut.schema).toEqual({ type: 'integer' })
+    expect(cut.issues).toMatchObject([{ code: 'enum_dropped' }])
+  })
+
   test.each<[string, unknown, string[], unknown]>([
     ['as they are', ['a', 'b'], ['string'], ['a', 'b']],
     ['without repeats', ['a', 'a'], ['string'], ['a']],

@@ -1,6 +1,6 @@
 /** Parameters of every version as arguments: their names, their schemas, what is left out and why. */
 import { describe, expect, test } from 'vitest'
-import type { Operation } from '../../../src/core/model.ts'
+import type { Json, Operation } from '../../../src/core/model.ts'
 import {
   bindingOf,
   codes,
@@ -10,6 +10,8 @@ import {
   only,
   type Plain,
   requestBody,
+  send,
+  textOf,
   withParameters,
 } from './support.ts'
 
@@ -305,7 +307,101 @@ describe('Swagger 2.0', () => {
   })
 })
 
+describe('lists in lists (Swagger 2.0, Items Object)', () => {
+  const list = (where: string, outer: string | undefined, inner: string | undefined): Plain => ({
+    name: 't',
+    in: where,
+    required: where === 'path',
+    type: 'array',
+    ...(outer === undefined ? {} : { collectionFormat: outer }),
+    items: { type: 'array', items: text, ...(inner === undefined ? {} : { collectionFormat: inner }) },
+  })
+  const value = [
+    ['a b', '2'],
+    ['3', '4'],
+  ]
+
+  test.each([
+    ['query', 'pipes', undefined, '/a?t=a%20b,2%7C3,4'],
+    ['query', undefined, 'pipes', '/a?t=a%20b%7C2,3%7C4'],
+    ['query', 'multi', 'csv', '/a?t=a%20b,2&t=3,4'],
+    ['path', undefined, 'ssv', '/a/a%20b%202,3%204'],
+  ])('in a %s, %s of %s', async (where, outer, inner, url) => {
+    const document = document2({
+      [where === 'path' ? '/a/{t}' : '/a']: { get: { parameters: [list(where, outer, inner)] } },
+    })
+    expect((await send(document, { t: value })).url).toBe(`https://api.example.test/v1${url}`)
+  })
+
+  test('in a header and a form', async () => {
+    const header = document2({ '/a': { get: { parameters: [list('header', 'pipes', 'csv')] } } })
+    expect((await send(header, { t: value })).headers.get('t')).toBe('a b,2|3,4')
+    const form = document2({ '/a': { post: { parameters: [list('formData', 'pipes', 'csv')] } } })
+    expect(textOf(await send(form, { body: { t: value } }))).toBe('t=a+b,2%7C3,4')
+  })
+})
+
+describe('one version’s keywords in another', () => {
+  test('a parameter of OpenAPI 3 without `schema` has that of Swagger 2.0', async () => {
+    const old = { name: 'p', in: 'query', type: 'array', items: text, collectionFormat: 'csv' }
+    const { operations, issues } = await load(withParameters([old]))
+    expect(operations[0]?.input).toMatchObject({ properties: { p: { type: 'array', items: text } } })
+    expect(codes(issues)).toEqual(['swagger_keywords'])
+    expect((await send(withParameters([old]), { p: ['a', 'b'] })).url).toMatch(/\?p=a,b$/)
+  })
+
+  test('a parameter of Swagger 2.0 with `schema` has that', async () => {
+    const parameters = [{ name: 'p', in: 'query', type: 'string', schema: { type: 'integer' } }]
+    const { input } = await only(document2({ '/a': { get: { parameters } } }))
+    expect(input).toMatchObject({ properties: { p: { type: 'integer' } } })
+  })
+
+  test('a body of Swagger 2.0 without `schema` has its own keywords', async () => {
+    const parameters = [{ name: 'b', in: 'body', type: 'array', items: text }]
+    const { input } = await only(document2({ '/a': { post: { parameters } } }))
+    expect(input).toMatchObject({ properties: { body: { type: 'array', items: text } } })
+  })
+
+  test.each<[string, readonly Plain[], Json, string]>([
+    ['body', [{ name: 'b', in: 'body', required: true, schema: { type: 'object' } }], { a: 1 }, '{"a":1}'],
+    ['formData', [{ name: 'n', in: 'formData', type: 'string', required: true }], { n: 'x y' }, 'n=x+y'],
+  ])('`in: %s` of OpenAPI 3 is the body, where there is no other', async (_, parameters, body, wire) => {
+    const document = document3({ '/a': { post: { parameters } } })
+    const { operations, issues } = await load(document)
+    expect(operations[0]?.input).toMatchObject({ required: ['body'] })
+    expect(codes(issues)).toEqual(['swagger_keywords'])
+    expect(textOf(await send(document, { body }))).toBe(wire)
+    const both = document3({ '/a': { post: { parameters, requestBody: requestBody(text, 'text/plain') } } })
+    expect(textOf(await send(both, { body: 'x' }))).toBe('x')
+  })
+})
+
 describe('OpenAPI 3.2', () => {
+  test('a media type may be a reference', async () => {
+    const whole = { name: 'q', in: 'query', content: { 'application/json': { $ref: '#/components/mediaTypes/J' } } }
+    const components = { mediaTypes: { J: { schema: { type: 'object', properties: { a: text } } } } }
+    const operation = await only(
+      document3(
+        {
+          '/a': {
+            post: {
+              parameters: [whole],
+              requestBody: { content: { 'application/json': { $ref: '#/components/mediaTypes/J' } } },
+              responses: {
+                200: { description: '', content: { 'application/json': { $ref: '#/components/mediaTypes/J' } } },
+              },
+            },
+          },
+        },
+        { components },
+        '3.2.0',
+      ),
+    )
+    const shape = { properties: { a: text } }
+    expect(operation.input).toMatchObject({ properties: { q: shape, body: shape } })
+    expect(operation.output).toMatchObject(shape)
+  })
+
   test('`querystring` is one argument for the whole query', async () => {
     const whole = {
       name: 'filter',

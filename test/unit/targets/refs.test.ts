@@ -23,6 +23,8 @@ const root = {
   bound: { $ref: '#/plain', maxLength: 3 },
   toBound: { $ref: '#/bound' },
   away: { $ref: 'other.yaml#/X' },
+  $self: 'https://api.example.test/openapi',
+  named: { $id: 'https://schemas.example.test/pet', $defs: { name: hit }, $anchor: 'pet' },
   anchored: {
     deep: [
       { $anchor: 'here', type: 'integer' },
@@ -35,6 +37,19 @@ const refs = new References(root)
 describe('what a reference names', () => {
   test.each([
     ['#/plain', hit],
+    [' #/plain', hit],
+    ['#list/1', hit],
+    [
+      'https://schemas.example.test/pet',
+      { $id: 'https://schemas.example.test/pet', $defs: { name: hit }, $anchor: 'pet' },
+    ],
+    ['https://schemas.example.test/pet#/$defs/name', hit],
+    [
+      'https://schemas.example.test/pet#pet',
+      { $id: 'https://schemas.example.test/pet', $defs: { name: hit }, $anchor: 'pet' },
+    ],
+    ['https://api.example.test/openapi#/plain', hit],
+    ['https://api.example.test/openapi', root],
     ['#/a~1b/m~0n', hit],
     ['#/a%2Fb/m%7En', hit],
     ['#/with%20space', hit],
@@ -106,6 +121,18 @@ describe('what a reference names', () => {
   test('of two anchors of one name the choice is stable', () => {
     const twice = { a: { $anchor: 'x', type: 'string' }, b: { $anchor: 'x', type: 'integer' } }
     expect(new References(twice).resolve('#x')).toEqual(new References(twice).resolve('#x'))
+  })
+})
+
+describe('within a schema that has an `$id`', () => {
+  test('a pointer begins there (JSON Schema 2020-12 §8.2.1)', () => {
+    expect(refs.resolve('#/$defs/name', 'schema', '/named/properties/a')).toEqual({
+      ok: true,
+      node: hit,
+      pointer: '/named/$defs/name',
+    })
+    expect(refs.resolve('#/$defs/name', 'schema', '/plain')).toEqual({ ok: false, reason: 'dangling' })
+    expect(refs.resolve('#/$defs/other', 'schema', '/named')).toEqual({ ok: false, reason: 'dangling' })
   })
 })
 

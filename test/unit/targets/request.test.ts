@@ -206,12 +206,41 @@ describe('by media type in place of a style', () => {
     ['query', 'application/json', 'text', '/x?color=%22text%22'],
     ['query', 'text/plain', 'a b', '/x?color=a%20b'],
     ['path', 'application/json', [1], '/x/%5B1%5D/y'],
-    ['querystring', 'application/x-www-form-urlencoded', { 'a b': 'c&d', e: [1, 2] }, '/x?a%20b=c%26d&e=1&e=2'],
+    ['querystring', 'application/x-www-form-urlencoded', { 'a b': 'c&d', e: [1, 2] }, '/x?a+b=c%26d&e=1&e=2'],
     ['querystring', 'application/x-www-form-urlencoded', { a: null, b: '1' }, '/x?b=1'],
+    ['querystring', 'application/x-www-form-urlencoded', { foo: 'a + b', bar: true }, '/x?foo=a+%2B+b&bar=true'],
     ['querystring', 'application/json', { a: 1 }, '/x?%7B%22a%22%3A1%7D'],
     ['querystring', 'text/plain', 'a=b', '/x?a%3Db'],
   ])('%s, %s of %j', async (where, type, value, url) => {
     expect(await urlOf(where, content(type), value)).toBe(url)
+  })
+})
+
+describe('`allowReserved` outside a query', () => {
+  const path = (version: string): Plain =>
+    withParameters([{ name: 'q', in: 'path', required: true, schema: {}, allowReserved: true }], '/x/{q}', version)
+
+  test('holds in a path from 3.2 on, where what would end the segment is still encoded', async () => {
+    const { url } = await send(path('3.2.0'), { q: 'a/b:c@d,e?f#g%20[h]' })
+    expect(url).toBe(`${base}/x/a%2Fb:c@d,e%3Ff%23g%20%5Bh%5D`)
+    expect((await send(path('3.1.1'), { q: 'a:b' })).url).toBe(`${base}/x/a%3Ab`)
+  })
+
+  test('opens no way out of the path (F1)', async () => {
+    expect(await codeOf(send(path('3.2.0'), { q: '%2e%2E' }))).toBe('request_unbuildable')
+    expect(await codeOf(send(path('3.2.0'), { q: '..' }))).toBe('request_unbuildable')
+  })
+})
+
+describe('a query that is a form', () => {
+  test('is written as `encoding` says', async () => {
+    const schema = { type: 'object', properties: { ids: { type: 'array' }, f: { type: 'object' } } }
+    const encoding = { ids: { explode: false }, f: { style: 'deepObject' } }
+    const content = { 'application/x-www-form-urlencoded': { schema, encoding } }
+    const { url } = await send(inPlace('querystring', { schema: undefined, content }), {
+      color: { ids: [1, 2], f: { a: 1 } },
+    })
+    expect(url).toBe(`${base}/x?ids=1,2&f%5Ba%5D=1`)
   })
 })
 
@@ -230,8 +259,17 @@ describe('headers and cookies', () => {
     [{}, 12, '12'],
     [{}, 'a, b; c="d" %20', 'a, b; c="d" %20'],
     [{ schema: undefined, content: { 'application/json': { schema: {} } } }, { a: 1 }, '{"a":1}'],
+    [
+      { schema: undefined, content: { 'application/json': { schema: {} } } },
+      'é\u007f🐶',
+      String.raw`"\u00e9\u007f\ud83d\udc36"`,
+    ],
   ])('a header, %j of %j', async (more, value, text) => {
     expect(await headerOf(more, value)).toBe(text)
+  })
+
+  test.each<Json>([[], {}, [null]])('of an empty list or object no header is sent: %j', async (value) => {
+    expect(await headerOf({}, value)).toBeUndefined()
   })
 
   test.each<[string, string]>([
@@ -251,6 +289,7 @@ describe('headers and cookies', () => {
     [{}, object, 'R=100; G=200'],
     [{ explode: false }, object, 'color=R,100,G,200'],
     [{}, 'a;b=c d', 'color=a%3Bb%3Dc%20d'],
+    [{ allowReserved: true }, 'a/b=c;d,e%20[f]', 'color=a/b=c%3Bd%2Ce%20[f]'],
     [{ style: 'cookie' }, 'a=b/c?d', 'color=a=b/c?d'],
     [{ style: 'cookie' }, 'a;b', 'color=a%3Bb'],
     [{ style: 'cookie' }, list, 'color=blue; color=black; color=brown'],

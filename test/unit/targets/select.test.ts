@@ -57,10 +57,15 @@ describe('an answer with a rule', () => {
     expect(texts(answerOf(JSON.stringify(pets), { select: 'items[].id' }))).toEqual(['[1,2]'])
   })
 
-  it('is whole, and says so, when it cannot be selected from', () => {
-    const outcome = answerOf('{"broken', { select: 'items' })
-    expect(texts(outcome)).toEqual(['{"broken'])
-    expect(outcome.meta).toHaveProperty(['toolgate/select'])
+  it.each([
+    ['what is not JSON', '{"broken', false],
+    ['what was cut', '{"items":[', true],
+    ['what nests too deep', `${'['.repeat(500)}${']'.repeat(500)}`, false],
+    ['what is too long', JSON.stringify({ items: 'x'.repeat(2_000_000) }), false],
+  ])('of which it cannot be told is not passed on: %s', (_what, body, cut) => {
+    const outcome = answerOf(body, { select: 'items' }, 200, 'application/json', cut)
+    expect(outcome.isError).toBe(true)
+    expect(texts(outcome).join('')).not.toContain(body.slice(0, 20))
   })
 
   it('keeps a list within its bytes as JSON, cut between items and said so', () => {

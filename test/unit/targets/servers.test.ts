@@ -116,3 +116,20 @@ describe('an operation’s', () => {
     expect((await send(document({}), {}, at)).url).toBe('https://api.example.test/v1/deep/a')
   })
 })
+
+describe('an operation’s `schemes` (Swagger 2.0)', () => {
+  const document = (schemes: string[], own: string[]): Plain =>
+    document2({ '/a': { get: { schemes: own } } }, { schemes })
+
+  test('win over the document’s', async () => {
+    expect((await send(document(['https'], ['http']), {})).url).toBe('http://api.example.test/v1/a')
+    expect((await send(document(['http'], ['http', 'https']), {})).url).toBe('https://api.example.test/v1/a')
+    expect((await send(document(['https'], []), {})).url).toBe('https://api.example.test/v1/a')
+    expect(bindingOf(await only(document(['https'], ['http']), { server: 'https://mine.test' })).server).toBeUndefined()
+  })
+
+  test('take the credential along to https, and never to http', async () => {
+    expect((await load(document(['http'], ['https']))).origins).toEqual(['https://api.example.test'])
+    expect((await load(document(['https'], ['http']))).origins).toEqual([])
+  })
+})

@@ -15,9 +15,15 @@ const target: Target = {
   headers: { set: new Map(), forwardRequest: [], forwardResponse: [] },
 }
 
-async function send(schema: Plain, value: Json, schemas: Plain = {}, type = 'application/xml'): Promise<string> {
+async function send(
+  schema: Plain,
+  value: Json,
+  schemas: Plain = {},
+  type = 'application/xml',
+  openapiVersion = '3.1.0',
+): Promise<string> {
   const document = {
-    openapi: '3.1.0',
+    openapi: openapiVersion,
     info: { title: 'x', version: '1' },
     servers: [{ url: 'https://api.example.com' }],
     paths: { '/x': { post: { operationId: 'x', requestBody: { content: { [type]: { schema } } } } } },
@@ -55,6 +61,9 @@ describe('an XML body', () => {
       '<human><name>A</name></human>',
       { Person: object({ name: text }, { name: 'human' }) },
     ],
+    ['of a text with a name is an element', { ...text, xml: { name: 'msg' } }, 'a<b', '<msg>a&lt;b</msg>'],
+    ['of a number with a name is an element', { type: 'integer', xml: { name: 'n' } }, 5, '<n>5</n>'],
+    ['of a text without one is the caller’s', text, '<r/>', '<r/>'],
     ['without a name of its own is called root', object({ a: text }), { a: 'x' }, '<root><a>x</a></root>'],
     ['renames members', object({ a: { ...text, xml: { name: 'b' } } }), { a: 'x' }, '<root><b>x</b></root>'],
     [
@@ -245,10 +254,85 @@ describe('an XML body', () => {
   })
 })
 
+describe('XML from 3.2 on', () => {
+  const element = (name?: string): Plain => ({ xml: { nodeType: 'element', ...(name === undefined ? {} : { name }) } })
+  const attribute = { ...text, xml: { nodeType: 'attribute' } }
+  const inner = { ...text, xml: { nodeType: 'text' } }
+  const two = { ...object({ unit: attribute, value: inner }), xml: { name: 'Two' } }
+  const xsi = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:nil="true"'
+
+  it.each<[what: string, schema: Plain, value: Json, xml: string]>([
+    [
+      'items by their places (OAS 3.2.0 §4.24.9, OneTwoThree)',
+      {
+        type: 'array',
+        ...element('OneTwoThree'),
+        prefixItems: [{ ...text, xml: { name: 'One' } }, two, { type: ['boolean', 'null'], xml: { name: 'Three' } }],
+      },
+      ['Some text', { unit: 'cubits', value: '42' }, null],
+      `<OneTwoThree><One>Some text</One><Two unit="cubits">42</Two><Three ${xsi}/></OneTwoThree>`,
+    ],
+    [
+      'text between elements (Report)',
+      { type: 'array', ...element('Report'), prefixItems: [inner, { ...text, xml: { name: 'data' } }, inner] },
+      ['Pre', '42', 'post'],
+      '<Report>Pre<data>42</data>post</Report>',
+    ],
+    [
+      'items behind the first ones',
+      {
+        type: 'array',
+        ...element('r'),
+        prefixItems: [{ ...text, xml: { name: 'a' } }],
+        items: { ...text, xml: { name: 'b' } },
+      },
+      ['1', '2', '3'],
+      '<r><a>1</a><b>2</b><b>3</b></r>',
+    ],
+    [
+      'a component’s name for what refers to it',
+      object({ owner: person }, { name: 'r' }),
+      { owner: { name: 'A' } },
+      '<r><Person><name>A</name></Person></r>',
+    ],
+    [
+      'a component’s name for items that refer to it',
+      object({ list: { type: 'array', items: person, ...element() } }, { name: 'r' }),
+      { list: [{ name: 'A' }] },
+      '<r><list><Person><name>A</name></Person></list></r>',
+    ],
+    [
+      'an element around a reference',
+      object({ owner: { ...person, ...element('wrapper') } }, { name: 'r' }),
+      { owner: { name: 'A' } },
+      '<r><wrapper><Person><name>A</name></Person></wrapper></r>',
+    ],
+    [
+      'an element around the root',
+      { ...person, ...element('New') },
+      { name: 'A' },
+      '<New><Person><name>A</name></Person></New>',
+    ],
+    [
+      'no element for a list that is a component',
+      object({ all: { $ref: '#/components/schemas/All' } }, { name: 'r' }),
+      { all: ['x'] },
+      '<r><i>x</i></r>',
+    ],
+  ])('has %s', async (_, schema, value, xml) => {
+    const schemas = {
+      Person: object({ name: text }),
+      All: { type: 'array', items: { ...text, xml: { name: 'i' } } },
+    }
+    expect(await send(schema, value, schemas, 'application/xml', '3.2.0')).toBe(xml)
+  })
+})
+
 describe('a sequence of JSON values', () => {
   it.each([
     ['application/x-ndjson', '{"a":1}\n{"a":2}\n'],
     ['application/jsonl', '{"a":1}\n{"a":2}\n'],
+    ['application/geo+json-seq', '\u001e{"a":1}\n\u001e{"a":2}\n'],
     ['application/json-seq', '\u001e{"a":1}\n\u001e{"a":2}\n'],
   ])('goes one a line as %s', async (type, body) => {
     expect(
