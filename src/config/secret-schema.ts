@@ -53,6 +53,5 @@ export const vaultKeyRef = z
   )
   .describe('Where a vault key is.')
 
-export type VaultKeyRef = z.infer<typeof vaultKeyRef>
 export type SecretRef = z.infer<typeof secretRef>
 export type AnySecretRef = z.infer<typeof anySecretRef>

@@ -69,7 +69,7 @@ const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).t
 
 const configuration = () => ({
   listen: { port: 0 },
-  admin: { port: 0 },
+  admin: { port: 0, tools: true },
   log: { level: 'debug' },
   inbound: [
     { type: 'jwt', discoveryUrl: provider.discoveryUrl, allowedScopes: ['tools'] },

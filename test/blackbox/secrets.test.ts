@@ -44,7 +44,7 @@ beforeEach(() => {
 })
 
 const call = () => callModern(gateway.url, 'crm___contacts', {})
-const sent = (): string | undefined => target.requests.at(-1)?.headers['authorization'] as string | undefined
+const sent = (): string | undefined => target.requests.at(-1)?.headers['authorization']
 
 describe('a managed secret', () => {
   it('that is not there yet fails the call and tells the operator, not the caller, what to do', async () => {
