@@ -2,9 +2,7 @@
 import type { TargetAdapter } from './adapter.ts'
 import type { Issue } from './adapter.ts'
 import type { Binding } from './openapi/binding.ts'
-import { readDocument } from './openapi/document.ts'
 import { interpretAnswer } from './openapi/answer.ts'
-import { readOperations } from './openapi/operations.ts'
 import { buildRequest } from './openapi/request.ts'
 import { addAnswers } from './openapi/result.ts'
 
@@ -12,6 +10,11 @@ export const openapi: TargetAdapter = {
   kind: 'openapi',
 
   async load(bytes, options) {
+    // What reads descriptions is loaded where one is read: in the import thread, and in no other.
+    const [{ readDocument }, { readOperations }] = await Promise.all([
+      import('./openapi/document.ts'),
+      import('./openapi/operations.ts'),
+    ])
     const issues: Issue[] = []
     const document = await readDocument(bytes, issues, options.overlays ?? [])
     const { server, origins, operations } = readOperations(document, options, issues)
