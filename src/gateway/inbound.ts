@@ -112,7 +112,7 @@ export function createInbound(room: InboundRoom, before: Inbounds | undefined): 
       const resource = resourceFor(path, publicUrl, aliases)
       if (checks.length === 0 || resource === undefined) return undefined
       const issuers = await Promise.all(
-        tokens.map(({ facade }, index) => (facade ? publicUrl : (checks[index]?.issuer() ?? publicUrl))),
+        tokens.map(async ({ facade }, index) => (facade ? publicUrl : ((await checks[index]?.issuer()) ?? publicUrl))),
       )
       return resourceMetadata({
         resource,
