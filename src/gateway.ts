@@ -244,6 +244,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
           }),
       },
       keys: state.keys,
+      audit: state.audit,
       connections: () => reloader.parts.broker.connections,
       usage,
       metrics,

@@ -28,6 +28,7 @@ function routed(): string[] {
     registrar: { put: unused, remove: unused, approve: unused },
     keys: { create: unused, list: unused, revoke: unused },
     connections: unused,
+    audit: unused,
     usage: { rollUp: unused, answer: unused },
     metrics: createMetrics({
       callsInFlight: () => 0,

@@ -1,6 +1,7 @@
 /** `toolgate key`: keys with which callers come, made, listed and ended where the gateway keeps them. */
 import { createKeys, type Keys } from '../auth/keys.ts'
 import { systemClock } from '../core/clock.ts'
+import type { AuditTrail } from '../store/audit.ts'
 import { GatewayError } from '../core/errors.ts'
 import { shownKey } from '../web/admin-keys.ts'
 import { withState } from './open-state.ts'
@@ -20,11 +21,11 @@ export interface CreateKeyOptions extends CommonOptions {
   readonly sigv4?: boolean
 }
 
-const withKeys = <T>(config: string | undefined, act: (keys: Keys) => Promise<T>): Promise<T> =>
-  withState(config, async ({ records, vault }) => {
+const withKeys = <T>(config: string | undefined, act: (keys: Keys, audit: AuditTrail) => Promise<T>): Promise<T> =>
+  withState(config, async ({ records, vault, audit }) => {
     const keys = createKeys({ records, vault, clock: systemClock })
     try {
-      return await act(keys)
+      return await act(keys, audit)
     } finally {
       await keys.close()
     }
@@ -44,16 +45,18 @@ export async function createKey(options: CreateKeyOptions): Promise<void> {
   const expires = options.expires === undefined ? undefined : timeOf(options.expires)
   if (expires !== undefined && Number.isNaN(expires))
     throw new GatewayError('invalid_params', { words: '--expires wants YYYY-MM-DD or a time of RFC 3339.' })
-  const { id, key } = await withKeys(options.config, (keys) =>
-    keys.create({
+  const { id, key } = await withKeys(options.config, async (keys, audit) => {
+    const made = await keys.create({
       name: options.name,
       tenant: options.tenant,
       ...(options.scopes === undefined ? {} : { scopes: list(options.scopes) }),
       ...(options.targets === undefined ? {} : { targets: list(options.targets) }),
       ...(expires === undefined ? {} : { expires }),
       ...(options.sigv4 === true ? { sigv4: true } : {}),
-    }),
-  )
+    })
+    audit.note({ act: 'key create', outcome: 'ok', id: made.id, name: options.name })
+    return made
+  })
   if (options.json === true) process.stdout.write(`${JSON.stringify({ id, key: key.reveal() })}\n`)
   else {
     process.stderr.write(
@@ -89,7 +92,11 @@ export async function listKeys(options: CommonOptions): Promise<void> {
 }
 
 export async function revokeKey(id: string, options: CommonOptions): Promise<void> {
-  const found = await withKeys(options.config, (keys) => keys.revoke(id))
+  const found = await withKeys(options.config, async (keys, audit) => {
+    const was = await keys.revoke(id)
+    audit.note({ act: 'key revoke', outcome: was ? 'ok' : 'absent', id })
+    return was
+  })
   if (!found) throw new GatewayError('not_found', { words: `There is no key ${id} in force.` })
   process.stdout.write(`${id}: revoked\n`)
 }

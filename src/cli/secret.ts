@@ -15,7 +15,10 @@ interface CommonOptions {
 export async function setSecret(name: string, options: CommonOptions): Promise<void> {
   if (process.stdin.isTTY) process.stderr.write('Type the secret, then Enter and Ctrl-D:\n')
   const secret = await readInput()
-  await withState(options.config, ({ records, vault }) => createSecrets(records, vault, systemClock).set(name, secret))
+  await withState(options.config, async ({ records, vault, audit }) => {
+    await createSecrets(records, vault, systemClock).set(name, secret)
+    audit.note({ act: 'secret set', outcome: 'ok', name })
+  })
   process.stdout.write(`${name}: kept; refer to it as {"vault": "${name}"}\n`)
 }
 
@@ -46,9 +49,11 @@ export async function listSecrets(options: CommonOptions): Promise<void> {
 }
 
 export async function removeSecret(name: string, options: CommonOptions): Promise<void> {
-  const was = await withState(options.config, ({ records, vault }) =>
-    createSecrets(records, vault, systemClock).remove(name),
-  )
+  const was = await withState(options.config, async ({ records, vault, audit }) => {
+    const found = await createSecrets(records, vault, systemClock).remove(name)
+    audit.note({ act: 'secret remove', outcome: found ? 'ok' : 'absent', name })
+    return found
+  })
   if (!was) throw new GatewayError('not_found', { words: `There is no secret ${name}.` })
   process.stdout.write(`${name}: removed\n`)
 }

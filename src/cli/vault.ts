@@ -11,7 +11,7 @@ export interface RotateOptions {
 }
 
 export async function rotateVault(options: RotateOptions): Promise<void> {
-  await withState(options.config, async ({ settings, records, vault }) => {
+  await withState(options.config, async ({ settings, records, vault, audit }) => {
     const own = settings.vaultKeys.length === 0
     if (own) addFolderKey(settings.dataDir)
     let total = 0
@@ -25,6 +25,7 @@ export async function rotateVault(options: RotateOptions): Promise<void> {
       if (resealed + left > 0) continue
       // A process that had not seen the new key yet may have sealed with the old one meanwhile: only a quiet round ends it.
       const dropped = own && options.keepKeys !== true ? await dropRetiredFolderKeys(settings.dataDir) : 0
+      audit.note({ act: 'vault rotate', outcome: 'ok', records: total })
       process.stdout.write(
         `${total} records resealed under the current key${dropped > 0 ? `, ${dropped} old keys removed` : ''}\n`,
       )

@@ -130,6 +130,7 @@ export const limits = {
   usageCloseMs: 30_000,
   storeBusyMs: 5_000,
   recordKeyBytes: 512,
+  auditBytes: 64 * MiB,
   recordBytes: 256 * KiB,
   recordsListed: 1_000,
   recordsBusyMs: 20,

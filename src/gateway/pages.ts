@@ -138,6 +138,6 @@ function facadeOf(room: PagesRoom): Hono<{ Bindings: HttpBindings }> | undefined
     guard,
     random: randomToken,
     log,
-    note: (event) => log.info({ audit: event }, `${event.act}: ${event.outcome}`),
+    note: ({ at: _at, ...event }) => state.audit({ ...event }),
   })
 }

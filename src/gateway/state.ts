@@ -17,6 +17,7 @@ import type { AuditEvent, OAuthRoom } from '../credentials/oauth/room.ts'
 import type { OAuthProvider } from '../credentials/oauth2.ts'
 import { Secret } from '../core/secret.ts'
 import { createEgress, type Egress } from '../egress/fetch.ts'
+import { type AuditEntry, openAudit } from '../store/audit.ts'
 import { randomToken } from '../store/files.ts'
 import type { Records } from '../store/records.ts'
 import { openRecords } from '../store/sqlite-records.ts'
@@ -41,6 +42,8 @@ export interface State {
   readonly records: Records
   readonly vault: Vault
   readonly keys: Keys
+  /** Into the audit trail, and the log. */
+  audit(this: void, entry: AuditEntry): void
   /** What signs by these settings; `before` itself where it is the same. Throws `bad_config`. */
   broker(settings: Settings, before: Broker | undefined): Broker
   close(): Promise<void>
@@ -67,7 +70,11 @@ export function openState({ settings, clock, log, publicUrl }: StateOptions): St
   const vault = createVault(keyringOf(settings, { egress: ownEgress, clock, log }))
   const keys = createKeys({ records, vault, clock })
   const owner = randomUUID()
-  const audit = (event: AuditEvent): void => log.info({ audit: event }, `${event.act}: ${event.outcome}`)
+  const trail = openAudit(settings.dataDir, 'gateway', clock, (error) => log.error({ error }, 'the audit trail'))
+  const audit = ({ at: _at, ...event }: AuditEvent | (AuditEntry & { at?: number })): void => {
+    log.info({ audit: event }, `${event.act}: ${event.outcome}`)
+    trail.note({ ...event })
+  }
   const roomWith = (egress: Egress): OAuthRoom => ({
     records,
     vault,
@@ -85,6 +92,7 @@ export function openState({ settings, clock, log, publicUrl }: StateOptions): St
     records,
     vault,
     keys,
+    audit,
     broker(now, before) {
       const key = JSON.stringify([now.credentials, now.secretsVersion, now.egress.allow])
       if (before?.key === key) return before

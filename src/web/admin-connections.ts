@@ -3,16 +3,16 @@ import type { HttpBindings } from '@hono/node-server'
 import { Hono } from 'hono'
 import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
-import type { Log } from '../core/log.ts'
+import type { AuditEntry } from '../store/audit.ts'
 import type { Connection, Connections } from '../credentials/oauth/connections.ts'
 
 interface ConnectionRoom {
   /** Of the configuration in force. */
   readonly connections: () => Pick<Connections, 'list' | 'disconnectById'>
-  readonly log: Log
+  readonly audit: (entry: AuditEntry) => void
 }
 
-export function connectionRoutes({ connections, log }: ConnectionRoom): Hono<{ Bindings: HttpBindings }> {
+export function connectionRoutes({ connections, audit }: ConnectionRoom): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>()
   app.get('/api/connections', async (c) => {
     const page = await connections().list(tenantOf(c.req.query('tenant')), idOf(c.req.query('after')))
@@ -24,7 +24,7 @@ export function connectionRoutes({ connections, log }: ConnectionRoom): Hono<{ B
   app.delete('/api/connections/:id', async (c) => {
     const id = c.req.param('id')
     if (!(await connections().disconnectById(tenantOf(c.req.query('tenant')), id))) throw new GatewayError('not_found')
-    log.info({ audit: { act: 'connection revoked', id } }, 'a connection was revoked by the operator')
+    audit({ act: 'connection revoke', outcome: 'ok', id })
     return c.body(null, 204)
   })
   return app

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import type { KeyInfo, Keys } from '../auth/keys.ts'
 import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
-import type { Log } from '../core/log.ts'
+import type { AuditEntry } from '../store/audit.ts'
 
 const word = z.string().min(1).max(limits.keyNameChars)
 
@@ -21,10 +21,10 @@ const request = z.strictObject({
 
 interface KeyRoom {
   readonly keys: Pick<Keys, 'create' | 'list' | 'revoke'>
-  readonly log: Log
+  readonly audit: (entry: AuditEntry) => void
 }
 
-export function keyRoutes({ keys, log }: KeyRoom): Hono<{ Bindings: HttpBindings }> {
+export function keyRoutes({ keys, audit }: KeyRoom): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>()
   app.get('/api/keys', async (c) => c.json({ keys: (await keys.list()).map(shownKey) }))
   app.post('/api/keys', bodyLimit({ maxSize: limits.keyRequestBytes, onError: tooLarge }), async (c) => {
@@ -39,13 +39,13 @@ export function keyRoutes({ keys, log }: KeyRoom): Hono<{ Bindings: HttpBindings
       ...(expires === undefined ? {} : { expires: Date.parse(expires) }),
       ...(sigv4 === undefined ? {} : { sigv4 }),
     })
-    log.info({ audit: { act: 'key created', id, name } }, 'a key was made')
+    audit({ act: 'key create', outcome: 'ok', id, name })
     return c.json({ id, key: key.reveal() }, 201, { 'cache-control': 'no-store' })
   })
   app.delete('/api/keys/:id', async (c) => {
     const id = c.req.param('id')
     if (!(await keys.revoke(id))) throw new GatewayError('not_found')
-    log.info({ audit: { act: 'key revoked', id } }, 'a key was revoked')
+    audit({ act: 'key revoke', outcome: 'ok', id })
     return c.body(null, 204)
   })
   return app

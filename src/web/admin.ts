@@ -16,6 +16,7 @@ import type { Guard } from '../mcp/guard.ts'
 import type { Usage } from '../meter/usage.ts'
 import { connectionRoutes } from './admin-connections.ts'
 import { keyRoutes } from './admin-keys.ts'
+import type { AuditEntry } from '../store/audit.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 /** Registering and removing targets, as the admin API and the command line do it. */
@@ -38,6 +39,7 @@ export interface AdminRoom {
   readonly registrar: Registrar
   readonly keys: Pick<Keys, 'create' | 'list' | 'revoke'>
   readonly connections: () => Pick<Connections, 'list' | 'disconnectById'>
+  readonly audit: (entry: AuditEntry) => void
   readonly usage: Usage
   readonly metrics: Metrics
   readonly log: Log
@@ -65,7 +67,7 @@ export function adminRoutes(room: AdminRoom): Hono<{ Bindings: HttpBindings }> {
   })
   app.post('/api/targets/:name/approval', async (c) => {
     await room.registrar.approve(c.req.param('name'), c.req.query('version'))
-    room.log.info({ target: c.req.param('name') }, 'target approved')
+    room.audit({ act: 'target approve', outcome: 'ok', target: c.req.param('name') })
     return c.json(shown(find(room.current(), c.req.param('name'))))
   })
   app.get('/api/tools', (c) => c.json(tools(room.current(), c.req.query('target'))))

@@ -114,7 +114,7 @@ describe('inbound: apiKey', () => {
     expect(await listed()).not.toHaveProperty('lastUsed')
     expect((await at(bearer(key)).call('one___one')).status).toBe(200)
     expect(await listed()).toMatchObject({ tenant: 'acme', scopes: ['a', 'b'], lastUsed: expect.any(String) })
-    expect(gateway.log()).toContain(`"act":"key created","id":"${id}"`)
+    expect(gateway.log()).toContain(`"act":"key create","outcome":"ok","id":"${id}"`)
     expect(gateway.log()).not.toContain(key)
   })
 

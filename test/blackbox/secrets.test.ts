@@ -97,6 +97,23 @@ describe('a managed secret', () => {
     expect(await toolgate(['secret', 'remove', 'crm-key'])).toMatchObject({ status: 1 })
   })
 
+  it('has left a trail of what was done, without a value', () => {
+    const trail = readFileSync(join(gateway.dir, '.toolgate/audit.ndjson'), 'utf8')
+    const acts = trail
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { act: string; by: string; outcome: string })
+    expect(acts.map(({ act, outcome }) => `${act}: ${outcome}`)).toEqual([
+      'secret set: ok',
+      'secret set: ok',
+      'secret set: ok',
+      'vault rotate: ok',
+      'secret remove: ok',
+      'secret remove: absent',
+    ])
+    expect(trail).not.toContain(canary)
+  })
+
   it('of an empty input, or a name that is none, is refused', async () => {
     expect(await toolgate(['secret', 'set', 'x'], '')).toMatchObject({ status: 2 })
     expect(await toolgate(['secret', 'set', '../x'], 'value')).toMatchObject({ status: 2 })
