@@ -20,7 +20,7 @@ export interface Settings extends Omit<Config, 'admin'> {
   /** Secrets of credentials that the environment and files have, by their paths in the file. */
   readonly secretsFound: ReadonlyMap<string, Secret>
   /** The façade's client secrets by its provider's discovery URL. */
-  readonly facadeSecrets: ReadonlyMap<string, Secret>
+  readonly inboundSecrets: ReadonlyMap<string, Secret>
   /** The current key first, then retired ones; none when keys are made in the data folder. */
   readonly vaultKeys: readonly (Secret | KmsRef)[]
   readonly adminToken: Secret | undefined
@@ -72,7 +72,7 @@ export function loadSettings(named?: string, secrets: 'found' | 'own' | 'left' =
     ),
     secretsFound,
     adminToken,
-    facadeSecrets: facadeSecrets(config, secret),
+    inboundSecrets: inboundSecrets(config, secret),
     vaultKeys: vaultKeys(config, secret),
     secretsVersion: versionOf(texts),
   }
@@ -132,7 +132,10 @@ export function callerKey(): Secret | undefined {
 export const inboundsOf = ({ inbound }: Pick<Config, 'inbound'>): readonly InboundConfig[] =>
   [inbound].flat().filter((way) => way.type !== 'none')
 
-const facadeSecrets = (config: Config, secret: (ref: SecretRef, path: string) => Secret): ReadonlyMap<string, Secret> =>
+const inboundSecrets = (
+  config: Config,
+  secret: (ref: SecretRef, path: string) => Secret,
+): ReadonlyMap<string, Secret> =>
   new Map(
     inboundsOf(config).flatMap((way) =>
       way.type === 'jwt' && way.clientSecret !== undefined

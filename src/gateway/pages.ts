@@ -91,7 +91,7 @@ const jwtWays = (settings: Settings): readonly JwtConfig[] => inboundsOf(setting
 
 /** The gateway's own client at a provider, where the configuration gives it one. */
 function clientOf(settings: Settings, way: JwtConfig): { clientId: string; clientSecret?: Secret } | undefined {
-  const clientSecret = settings.facadeSecrets.get(way.discoveryUrl)
+  const clientSecret = settings.inboundSecrets.get(way.discoveryUrl)
   if (way.clientId === undefined) return undefined
   return { clientId: way.clientId, ...(clientSecret === undefined ? {} : { clientSecret }) }
 }

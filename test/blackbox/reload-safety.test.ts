@@ -55,6 +55,35 @@ describe('the listener', () => {
   })
 })
 
+describe('a configuration', () => {
+  it('takes effect with its targets or not at all, and later when what stood in its way is gone', async () => {
+    gateway = await startGatewayProcess({ config: base(), files: { 'specs/shop.json': oneTool(target.origin, 'buy') } })
+    writeIn(gateway.dir, '.toolgate/targets.json', '{"damaged')
+    configure({ inbound: { type: 'apiKey' }, access: [{ tools: ['nothing'], effect: 'allow' }] })
+    await until('the reload has failed', async () => /reload failed/.test(gateway.log()), patienceMs)
+    expect(await listStatus()).toBe(200)
+    expect(await tools()).toEqual(['shop___buy'])
+    writeIn(gateway.dir, '.toolgate/targets.json', '{}')
+    configure({ inbound: { type: 'apiKey' }, access: [{ tools: ['nothing'], effect: 'allow' }], instructions: 'x' })
+    await until('callers are asked who they are', async () => (await listStatus()) === 401, patienceMs)
+  })
+
+  it('that is refused changes nothing of what is in force', async () => {
+    gateway = await startGatewayProcess({ config: base(), files: { 'specs/shop.json': oneTool(target.origin, 'buy') } })
+    configure({
+      inbound: {
+        type: 'jwt',
+        discoveryUrl: 'https://login.test/.well-known/openid-configuration',
+        facade: true,
+        clientId: 'x',
+        scopes: ['two words'],
+      },
+    })
+    await until('it is refused', async () => (await shown()).configError !== undefined, patienceMs)
+    expect(await listStatus()).toBe(200)
+  })
+})
+
 describe('what every tenant did', () => {
   it('is no tool of callers who sign in, unless the operator says so', async () => {
     gateway = await startGatewayProcess({ config: base({ inbound: { type: 'apiKey' } }) })
