@@ -17,6 +17,7 @@ const rooms = [
   'catalogue',
   'auth',
   'credentials',
+  'transports',
   'call',
   'mcp',
   'registry',

@@ -7,10 +7,10 @@ import { limits } from '../core/limits.ts'
 import type { CancelSignal } from '../core/cancel.ts'
 import type { Clock } from '../core/clock.ts'
 import type { InboundResponse, InputAnswers, Json, Outcome, OutcomeKind, Principal, Tool } from '../core/model.ts'
-import { type Signed, sign } from '../credentials/provider.ts'
 import { scrubBytes, scrubOutcome } from '../credentials/scrub.ts'
 import type { Meter } from '../meter/meter.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { ClientCapability, Notice, Phase } from '../transports/transport.ts'
 import { faultOutcome, resultText, wrongArguments } from './result.ts'
 import type { Route, Snapshot } from './snapshot.ts'
 
@@ -29,8 +29,6 @@ interface Load {
   readonly waiting: Map<string, number>
 }
 
-export type Phase = 'sent' | 'headers' | 'body'
-
 export interface CallRequest {
   readonly name: string
   readonly view: string
@@ -45,7 +43,13 @@ export interface CallRequest {
   readonly connect?: string
   /** The user is to sign in even where there is a grant. */
   readonly force?: boolean
+  /** Id of the JSON-RPC request. */
+  readonly messageId: string | number
+  /** What the client can be asked. */
+  readonly capabilities: readonly ClientCapability[]
   readonly onPhase?: (phase: Phase, bytes: number) => void
+  /** What the target tells on the way. */
+  readonly onNotice?: (notice: Notice) => void
 }
 
 export interface CallAnswer {
@@ -143,7 +147,7 @@ async function record(
       kind = 'invalid_arguments'
       outcome = wrongArguments(checked.faults)
     } else {
-      outcome = await reach(snapshot.route(tool.target), tool, caller, ask, asObject(checked.args), signal)
+      outcome = await reach(snapshot.route(tool.target), tool, caller, ask, entry.id, asObject(checked.args), signal)
       kind = outcome.ask !== undefined ? 'input_required' : outcome.isError ? 'target_error' : 'ok'
     }
   } catch (error) {
@@ -166,12 +170,13 @@ const endings: ReadonlyMap<ErrorCode, OutcomeKind> = new Map([
   ['connection_required', 'input_required'],
 ])
 
-/** prepare → credential → send → interpret. */
+/** prepare → send → interpret. */
 async function reach(
-  { target, adapter, credential, egress }: Route,
+  { target, adapter, credential, transport }: Route,
   tool: Tool,
   caller: Principal,
   ask: CallRequest,
+  usageId: string,
   args: Arguments,
   signal: CancelSignal,
 ): Promise<Outcome> {
@@ -186,48 +191,24 @@ async function reach(
     const value = ask.header(name)
     if (value !== undefined) request.headers.set(name, value)
   }
-  const origin = request.url.startsWith(`${target.origin}/`) ? target.origin : new URL(request.url).origin
-  const send = ({ request }: Signed): Promise<InboundResponse> =>
-    egress.channel(origin).send(request, {
-      timeoutMs: target.timeoutMs,
-      bodyBytes: limits.responseBodyBytes,
-      repeatable: tool.operation.idempotent,
-      signal,
-      ...(ask.onPhase === undefined ? {} : { onProgress: ask.onPhase }),
-    })
   if (ask.connect !== undefined) await credential?.awaitConnection?.(caller, ask.connect, limits.connectWaitMs, signal)
   if (ask.force === true && credential?.connect !== undefined) throw await credential.connect(caller, target, [])
-  const signed = await sign(request, credential, caller, target)
-  let { secrets } = signed
-  let response = await send(signed)
-  // RFC 9110 §15.5.2: a 401 was not processed, so whatever it asked for may be asked once more, with a newer token
-  if (signed.fingerprint !== undefined && (credential?.isRejection?.(response) ?? response.status === 401)) {
-    if ((await credential?.renew?.(caller, target, signed.fingerprint, response)) === true) {
-      const again = await sign(request, credential, caller, target)
-      secrets = [...secrets, ...again.secrets]
-      response = await send(again)
-    }
-  }
-  const missing = credential?.stepUp === undefined ? [] : missingScopes(response)
-  const more = missing.length === 0 ? undefined : await credential?.stepUp?.(caller, target, missing)
-  if (more !== undefined) throw more
-  const answer = scrubBytes(response, secrets)
-  const plain = adapter.interpret(tool.operation, answer, outputCheck(tool))
+  const { response, secrets } = await transport.send(request, {
+    caller,
+    name: tool.name,
+    usageId,
+    messageId: ask.messageId,
+    idempotent: tool.operation.idempotent,
+    capabilities: ask.capabilities,
+    signal,
+    ...(ask.answers === undefined ? {} : { answers: ask.answers }),
+    ...(ask.onPhase === undefined ? {} : { onPhase: ask.onPhase }),
+    ...(ask.onNotice === undefined ? {} : { onNotice: ask.onNotice }),
+  })
+  const plain = adapter.interpret(tool.operation, scrubBytes(response, secrets), outputCheck(tool))
   const names = target.headers.forwardResponse
   const outcome = names.length === 0 ? plain : withHeaders(plain, response, names)
   return scrubOutcome(outcome, secrets)
-}
-
-/** The scopes that a target asks for besides (RFC 6750 §3.1); none for every other answer. */
-function missingScopes({ status, headers }: InboundResponse): readonly string[] {
-  if (status !== 403) return []
-  const challenge = headers.get('www-authenticate') ?? ''
-  if (!/\berror="?insufficient_scope"?/.test(challenge)) return []
-  const scope = /\bscope="([\x21\x23-\x5b\x5d-\x7e ]{1,2048})"/.exec(challenge)?.[1] ?? ''
-  return scope
-    .split(' ')
-    .filter((word) => word !== '')
-    .slice(0, limits.scopes)
 }
 
 interface Arguments {

@@ -2,17 +2,17 @@
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Principal, Target, Tool } from '../core/model.ts'
 import type { CredentialProvider } from '../credentials/provider.ts'
-import type { Egress } from '../egress/fetch.ts'
 import type { Issue, TargetAdapter } from '../targets/adapter.ts'
+import type { Transport } from '../transports/transport.ts'
 import type { Throttle } from './throttle.ts'
 
 /** How a target is called. */
 export interface Route {
   readonly target: Target
   readonly adapter: TargetAdapter
+  readonly transport: Transport
+  /** What it signs with, where a user has to be asked. */
   readonly credential: CredentialProvider | undefined
-  /** The way out that this target’s address was allowed for. */
-  readonly egress: Egress
 }
 
 /** What the operator sees of a target, whether it can be called or not. */

@@ -17,6 +17,7 @@ import type { Egress } from '../egress/fetch.ts'
 import { adapters } from '../registry.ts'
 import type { Issue } from '../targets/adapter.ts'
 import { toServer } from '../targets/openapi/servers.ts'
+import { httpTransport } from '../transports/http.ts'
 import { importJob } from './import-job.ts'
 import type { Importer } from './importer.ts'
 import type { Settings } from './load.ts'
@@ -176,7 +177,7 @@ export class SnapshotBuilder {
       ...rulesOf(config),
     }
     return {
-      route: { target, adapter: adapters.openapi, credential, egress },
+      route: { target, adapter: adapters.openapi, credential, transport: httpTransport(target, credential, egress) },
       tools,
       version: versionOf([tools.bytes]),
       held,
@@ -196,7 +197,8 @@ export class SnapshotBuilder {
       const { route } = good
       if (JSON.stringify(credential?.place) !== JSON.stringify(route.credential?.place)) return undefined
       const target = { ...route.target, ...rulesOf(source.config) }
-      return { ...good, route: { ...route, target, credential, egress: way.egress } }
+      const transport = httpTransport(target, credential, way.egress)
+      return { ...good, route: { ...route, target, credential, transport } }
     } catch (thrown) {
       if (toGatewayError(thrown).code === 'internal') throw thrown
       return undefined

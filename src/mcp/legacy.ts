@@ -7,6 +7,7 @@ import type { CancelSignal } from '../core/cancel.ts'
 import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { InputRequest, Json, Principal } from '../core/model.ts'
+import type { ClientCapability } from '../transports/transport.ts'
 import type { McpContext } from './context.ts'
 import type { Exchange, Headers } from './exchange.ts'
 import {
@@ -20,7 +21,7 @@ import {
   requestMessage,
   resultMessage,
 } from './message.ts'
-import { takesUrls, wantsLevel } from './modern.ts'
+import { capabilitiesIn, wantsLevel } from './modern.ts'
 import type { Reply } from './reply.ts'
 import { answerCall, type Asked, capabilityFor, type Era, listTools, readCall } from './tools.ts'
 import { isLegacyVersion, legacyVersions } from './versions.ts'
@@ -31,7 +32,7 @@ interface Session {
   /** The sealed token; empty for a client that sends none. */
   readonly id: string
   /** Names of the capabilities that the client declared. */
-  readonly capabilities: readonly string[]
+  readonly capabilities: readonly ClientCapability[]
 }
 
 /** Sessions ended, and log levels set, in this process: both may be forgotten without harm, so both are bounded. */
@@ -138,8 +139,8 @@ function initialize(
   const asked = param(message.params, 'protocolVersion')
   const version = typeof asked === 'string' && isLegacyVersion(asked) ? asked : legacyVersions[0]
   const declared = objectParam(message.params, 'capabilities') ?? {}
-  const capabilities = ['elicitation', 'sampling', 'roots'].filter((name) => isObject(declared[name]))
-  if (version === '2025-11-25' && takesUrls(declared['elicitation'])) capabilities.push(urlCapability)
+  // only 2025-11-25 knows links
+  const capabilities = capabilitiesIn(declared).filter((name) => name !== urlCapability || version === '2025-11-25')
   const until = context.clock.now() + limits.sessionMs
   const session = context.seal.close({ version, capabilities, until }, 'session', principalKey(caller))
   const { serverName, instructions } = context.current()
@@ -156,6 +157,8 @@ function initialize(
   )
 }
 
+const capabilityNames: readonly ClientCapability[] = ['elicitation', 'elicitation.url', 'sampling', 'roots']
+
 /** The session that a request names, or that of a client which names none. Throws `unknown_session`. */
 function openSession(context: McpContext, notes: SessionNotes, exchange: Exchange, caller: Principal): Session {
   const id = exchange.header('mcp-session-id')
@@ -169,7 +172,7 @@ function openSession(context: McpContext, notes: SessionNotes, exchange: Exchang
   )
     throw new GatewayError('unknown_session')
   const names: Json = opened['capabilities'] ?? []
-  return { id, capabilities: Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [] }
+  return { id, capabilities: capabilityNames.filter((name) => Array.isArray(names) && names.includes(name)) }
 }
 
 function setLevel(notes: SessionNotes, session: Session, level: Json | undefined): void {
@@ -218,13 +221,13 @@ function era(context: McpContext, notes: SessionNotes, session: Session, caller:
     resultMeta: '',
     resultEnd: '',
     logs: (level) => wantsLevel(threshold, level),
+    capabilities: session.capabilities,
     links: session.capabilities.includes(urlCapability) ? 'error' : 'result',
     ask: (input, _call, reply, signal) => askClient(context, input, session, caller, reply, signal),
   }
 }
 
-/** Kept in the session beside the names of capabilities; only 2025-11-25 has it. */
-const urlCapability = 'elicitation.url'
+const urlCapability: ClientCapability = 'elicitation.url'
 
 const askOwner = (session: Session, caller: Principal): string => JSON.stringify([principalKey(caller), session.id])
 
@@ -238,7 +241,7 @@ async function askClient(
   signal: CancelSignal,
 ): Promise<Asked> {
   const requests = Object.entries(input.requests).filter(([, { method }]) =>
-    session.capabilities.includes(capabilityFor.get(method) ?? ''),
+    session.capabilities.some((name) => name === capabilityFor.get(method)),
   )
   if (requests.length === 0 || !reply.streams || session.id === '') {
     const text = 'The target needs an answer from you, and this client has not declared that it can be asked.'

@@ -3,6 +3,7 @@ import { principalKey } from '../auth/authenticate.ts'
 import type { Snapshot } from '../call/snapshot.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { InputRequest, Json, Principal } from '../core/model.ts'
+import type { ClientCapability } from '../transports/transport.ts'
 import type { McpContext } from './context.ts'
 import type { Exchange, Headers } from './exchange.ts'
 import {
@@ -161,6 +162,7 @@ function era(context: McpContext, params: Params, capabilities: { readonly [name
     resultMeta: infoOf(context.current(), context.version),
     resultEnd: ',"resultType":"complete"',
     logs: (level) => wantsLevel(threshold, level),
+    capabilities: capabilitiesIn(capabilities),
     links: takesUrls(capabilities['elicitation']) ? 'input_required' : 'result',
     ask: (input, call) => Promise.resolve(inputRequired(context, input, call, capabilities)),
   }
@@ -169,6 +171,12 @@ function era(context: McpContext, params: Params, capabilities: { readonly [name
 /** `elicitation: {}` means forms only (2025-11-25 and 2026-07-28, client capabilities). */
 export const takesUrls = (elicitation: Json | undefined): boolean =>
   isObject(elicitation) && isObject(elicitation['url'])
+
+/** The capabilities that matter to targets, of those that a client declares. */
+export const capabilitiesIn = (declared: { readonly [name: string]: Json }): ClientCapability[] => [
+  ...(['elicitation', 'sampling', 'roots'] as const).filter((name) => isObject(declared[name])),
+  ...(takesUrls(declared['elicitation']) ? (['elicitation.url'] as const) : []),
+]
 
 /** `input_required` with what the client can be asked. Throws `missing_capability` when that is nothing. */
 function inputRequired(

@@ -1,13 +1,14 @@
 /** `tools/list` and `tools/call`, the same for every revision but for what each wraps round the result. */
 import { randomUUID } from 'node:crypto'
 import { principalKey } from '../auth/authenticate.ts'
-import { type CallAnswer, type CallRequest, callTool, type Phase } from '../call/call.ts'
+import { type CallAnswer, type CallRequest, callTool } from '../call/call.ts'
 import { chunks } from '../catalogue/listing.ts'
 import { type CancelSignal, Cancellation } from '../core/cancel.ts'
 import { GatewayError, toGatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { InputAnswers, InputRequest, Json, Principal } from '../core/model.ts'
 import { ConnectionRequired } from '../credentials/provider.ts'
+import type { ClientCapability, Notice, Phase } from '../transports/transport.ts'
 import { connectAnswer, connectKey, type LinkWay } from './connect.ts'
 import type { McpContext } from './context.ts'
 import type { Exchange, Headers } from './exchange.ts'
@@ -31,7 +32,9 @@ export interface Era {
   /** Closes the result besides `_meta`, for example `,"resultType":"complete"`. */
   readonly resultEnd: string
   /** Whether the caller wants log notifications of this weight. */
-  readonly logs: (level: 'debug' | 'info') => boolean
+  readonly logs: (level: string) => boolean
+  /** What this client can be asked. */
+  readonly capabilities: readonly ClientCapability[]
   /** How this client can be sent to a page where its user connects an account. */
   readonly links: LinkWay
   /** What to do when the target asks the client: an answer for the wire, or the client’s answers to go on with. */
@@ -114,7 +117,7 @@ export async function answerCall(
   exchange.onHangUp(() => abort.abort())
   const progress = watch(context, call, era, reply)
   try {
-    const message = await rounds(context, exchange, call, era, reply, abort, first, progress.phase)
+    const message = await rounds(context, exchange, call, era, reply, abort, first, progress)
     progress.end()
     reply.finish(200, message)
   } catch (thrown) {
@@ -134,7 +137,7 @@ async function rounds(
   reply: Reply,
   signal: CancelSignal,
   first: Resumed | undefined,
-  onPhase: ((phase: Phase, bytes: number) => void) | undefined,
+  { phase, notice }: Progress,
 ): Promise<string> {
   let answers = first?.answers
   const connect = first?.connect
@@ -149,7 +152,10 @@ async function rounds(
       ...(answers === undefined ? {} : { answers }),
       ...(connect === undefined ? {} : { connect }),
       ...(force ? { force } : {}),
-      ...(onPhase === undefined ? {} : { onPhase }),
+      messageId: call.id,
+      capabilities: era.capabilities,
+      ...(phase === undefined ? {} : { onPhase: phase }),
+      ...(notice === undefined ? {} : { onNotice: notice }),
     }
     let answer: CallAnswer
     try {
@@ -219,6 +225,8 @@ export function logged(context: McpContext, error: GatewayError, where: string):
 
 interface Progress {
   readonly phase: ((phase: Phase, bytes: number) => void) | undefined
+  /** Passes on what the target itself tells. */
+  readonly notice: ((notice: Notice) => void) | undefined
   end(): void
 }
 
@@ -231,19 +239,26 @@ const words: Record<Phase, string> = {
 
 /**
  * Tells a client that asked for it how its call gets on, as progress and as log messages: at each phase, and in between
- * at least every `limits.progressMs`, so that a client which gives up on silent calls does not give up on this one.
+ * at least every `limits.progressMs`, so that a client which gives up on silent calls does not give up on this one. A
+ * target that tells its own progress is let speak for itself.
  */
 function watch(context: McpContext, call: ToolCall, era: Era, reply: Reply): Progress {
   const token = objectParam(call.params, '_meta')?.['progressToken']
   const wanted = token !== undefined
   const debug = era.logs('debug')
   const info = era.logs('info')
-  if (!reply.streams || !(wanted || debug || info)) return { phase: undefined, end: () => undefined }
+  if (!reply.streams || !(wanted || era.logs('emergency')))
+    return { phase: undefined, notice: undefined, end: () => undefined }
   let reached = 0
   let ticks = 0
+  /** How far the target itself says that it is; below zero while it has said nothing. */
+  let told = -1
+  const progressed = (params: { readonly [name: string]: Json }): void => {
+    if (token !== undefined)
+      reply.ahead(notificationMessage('notifications/progress', { progressToken: token, ...params }))
+  }
   const tell = (progress: number, message: string): void => {
-    if (wanted && token !== undefined)
-      reply.ahead(notificationMessage('notifications/progress', { progressToken: token, progress, total: 3, message }))
+    if (told < 0) progressed({ progress, total: 3, message })
     if (debug) reply.ahead(logMessage('debug', call.name, message))
   }
   const stop = context.clock.every(limits.progressMs, () => {
@@ -256,6 +271,23 @@ function watch(context: McpContext, call: ToolCall, era: Era, reply: Reply): Pro
       reached = steps[phase]
       ticks = 0
       tell(reached, words[phase])
+    },
+    notice: (notice) => {
+      if (notice.kind === 'log') {
+        const { kind: _, ...params } = notice
+        if (era.logs(notice.level)) reply.ahead(notificationMessage('notifications/message', params))
+        return
+      }
+      const { progress, total, message } = notice
+      // MCP 2026-07-28, progress: it grows with each notification; what went out before the target spoke does not count
+      const base = told < 0 ? reached : 0
+      if (progress + base <= told) return
+      told = progress + base
+      progressed({
+        progress: told,
+        ...(total === undefined ? {} : { total: total + base }),
+        ...(message === undefined ? {} : { message }),
+      })
     },
     end: () => {
       stop()

@@ -1,6 +1,7 @@
 /** A call that the target answers with 401: the credential is renewed and the call made once more, or not. */
 import { describe, expect, it } from 'vitest'
 import { type CallAnswer, type CallRoom, callTool } from '../../../src/call/call.ts'
+import { httpTransport } from '../../../src/transports/http.ts'
 import type { Route, Snapshot } from '../../../src/call/snapshot.ts'
 import { Catalogue } from '../../../src/catalogue/catalogue.ts'
 import { Cancellation } from '../../../src/core/cancel.ts'
@@ -73,11 +74,11 @@ function call(api: Api, credential: Partial<CredentialProvider> = {}): Made {
       }),
     },
     credential: provider,
-    egress: {
+    transport: httpTransport(target, provider, {
       check: (url) => new URL(url),
       channel: () => ({ send: api.send, close: async () => undefined }),
       close: async () => undefined,
-    },
+    }),
   }
   const catalogue = new Catalogue([tool], { modern: '' })
   const snapshot = {
@@ -91,7 +92,15 @@ function call(api: Api, credential: Partial<CredentialProvider> = {}): Made {
     clock: systemClock,
     load: { inFlight: 0 },
   } as unknown as CallRoom
-  const ask = { name: tool.name, view: '', arguments: {}, bytesIn: 2, header: () => undefined }
+  const ask = {
+    name: tool.name,
+    view: '',
+    arguments: {},
+    bytesIn: 2,
+    header: () => undefined,
+    messageId: 1,
+    capabilities: [],
+  }
   return { api, renewals, endings, answer: callTool(room, snapshot, principal('alice'), ask, new Cancellation()) }
 }
 
