@@ -2,7 +2,8 @@
 import { join } from 'node:path'
 import type { HttpBindings } from '@hono/node-server'
 import { Hono } from 'hono'
-import type { CallRoom } from './call/call.ts'
+import { principalKey } from './auth/authenticate.ts'
+import type { CallRoom } from './call/metered.ts'
 import { createThrottle, type LimitRule } from './call/throttle.ts'
 import type { Snapshot } from './call/snapshot.ts'
 import { createImporter } from './config/importer.ts'
@@ -18,6 +19,7 @@ import type { CredentialProvider } from './credentials/provider.ts'
 import { createEgress } from './egress/fetch.ts'
 import { drain, listen } from './gateway/listen.ts'
 import { createInbound, type Inbounds } from './gateway/inbound.ts'
+import { openMetering } from './gateway/metering.ts'
 import { createPages, type Pages } from './gateway/pages.ts'
 import { type Broker, openState } from './gateway/state.ts'
 import { Asks } from './mcp/asks.ts'
@@ -27,12 +29,10 @@ import { createGuard, hostsOf, isLoopback } from './mcp/guard.ts'
 import { Hub } from './mcp/hub.ts'
 import { listFacts } from './mcp/modern.ts'
 import { createSeal } from './mcp/seal.ts'
-import { createMeter } from './meter/meter.ts'
-import { spoolDir } from './meter/spool.ts'
-import { startUsageThread } from './meter/usage-thread.ts'
 import { credentialKinds } from './registry.ts'
 import { privateDir, randomKey, randomToken, secretFile } from './store/files.ts'
 import { createMetrics } from './telemetry/metrics.ts'
+import { createUpstreams } from './transports/mcp/upstreams.ts'
 import { adminRoutes } from './web/admin.ts'
 import { healthRoutes } from './web/health.ts'
 import { metadataRoutes } from './web/metadata.ts'
@@ -72,7 +72,6 @@ export async function startGateway({ settings, configFile, clock, log, version }
   const adminToken = settings.adminToken ?? secretFile(tokenFile, randomToken).secret
   const sessionKey = secretFile(join(settings.dataDir, 'session-key'), randomKey).secret
   const seal = createSeal(sessionKey)
-  const { currency, pricePer1000, durability } = settings.metering
 
   const load: CallRoom['load'] = { inFlight: 0, waiting: new Map() }
   const hub = new Hub()
@@ -90,24 +89,6 @@ export async function startGateway({ settings, configFile, clock, log, version }
     snapshotNumber: () => snapshot?.number ?? 0,
     targets: () => ({ ready: count('READY'), failed: count('FAILED') }),
   })
-  const meter = createMeter({
-    dir: spoolDir(settings.dataDir),
-    durability,
-    clock,
-    onFault: (fault) => log.error({ fault: fault.kind, ends: fault.ends, error: fault.error }, 'the usage spool'),
-  })
-  const usage = startUsageThread({
-    dataDir: settings.dataDir,
-    currency,
-    pricePer1000: pricePer1000.call,
-    retentionDays: limits.usageRetentionDays,
-    clock,
-    onFault: (error) => log.error({ error }, 'usage could not be rolled up'),
-    onRollUp: ({ torn }) => {
-      if (torn > 0) log.warn({ torn }, 'torn lines at the end of usage segments were left out')
-    },
-  })
-
   const admin = await listen(settings.admin.host, settings.admin.port)
   const listener = await listen(settings.listen.host, settings.listen.port)
   const url = urlOf(settings.listen.host, listener.port)
@@ -115,6 +96,15 @@ export async function startGateway({ settings, configFile, clock, log, version }
 
   const publicUrl = (settings.publicUrl ?? url).replace(/\/+$/, '')
   const state = openState({ settings, clock, log, publicUrl })
+  const metering = openMetering({
+    settings,
+    records: state.records,
+    metrics,
+    clock,
+    log,
+    egress: () => reloader.egress,
+  })
+  const { meter, usage, quotas, billed } = metering
   const importer = createImporter(clock)
   const openEgress = (allow: readonly string[]): ReturnType<typeof createEgress> => createEgress({ allow, clock })
   const ownEgress = openEgress([new URL(adminUrl).host])
@@ -123,7 +113,14 @@ export async function startGateway({ settings, configFile, clock, log, version }
     origins: settings.listen.allowedOrigins,
     loopbackOrigins: isLoopback(settings.listen.host),
   })
-  const reloader = new Reloader<Served>({
+  const upstreams = createUpstreams({
+    clock,
+    log,
+    version,
+    onChanged: () => void reloader.reload(),
+    onUpdated: (_target, uri, caller) => hub.updated(principalKey(caller), uri),
+  })
+  const reloader: Reloader<Served> = new Reloader<Served>({
     settings,
     configFile,
     clock,
@@ -131,6 +128,9 @@ export async function startGateway({ settings, configFile, clock, log, version }
     openEgress,
     builder: new SnapshotBuilder({
       importer,
+      upstreams,
+      clock,
+      log,
       own: {
         server: adminUrl,
         credential: credentialKinds.apiKey({
@@ -167,6 +167,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
       const old = served
       snapshot = now
       served = parts
+      metering.configure(reloader.settings)
       // Calls that began on the settings before may still have tokens to renew.
       if (old !== undefined && old.broker !== parts.broker)
         void sleep(clock, limits.targetTimeoutMsMax).then(() => old.broker.close())
@@ -175,13 +176,17 @@ export async function startGateway({ settings, configFile, clock, log, version }
           now.accessVersion !== before?.accessVersion ||
           now.catalogue(view)?.version !== before.catalogue(view)?.version,
       )
-      if (before !== undefined && changed.length > 0) hub.changed(new Set(changed))
+      if (before === undefined) return
+      if (changed.length > 0) hub.changed('tools', new Set(changed))
+      const views = new Set(now.views)
+      if (now.offers.promptsVersion !== before.offers.promptsVersion) hub.changed('prompts', views)
+      if (now.offers.resourcesVersion !== before.offers.resourcesVersion) hub.changed('resources', views)
     },
   })
   await reloader.start()
 
   const context: McpContext = {
-    room: { meter, metrics, clock, load },
+    room: { meter, metrics, clock, load, quotas, billed },
     current,
     authenticate: (exchange) => reloader.parts.inbound.authenticate(exchange),
     guard,
@@ -247,6 +252,8 @@ export async function startGateway({ settings, configFile, clock, log, version }
       audit: state.audit,
       connections: () => reloader.parts.broker.connections,
       usage,
+      quotas,
+      currency: settings.metering.currency,
       metrics,
       log,
       clock,
@@ -266,12 +273,12 @@ export async function startGateway({ settings, configFile, clock, log, version }
       draining = true
       hub.close()
       await drain([listener, admin], load, clock)
+      await upstreams.close()
       await reloader.close()
       await served?.broker.close()
+      await metering.close()
       await state.close()
       await ownEgress.close()
-      await meter.close()
-      await usage.close()
     },
   }
 }

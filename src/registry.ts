@@ -4,8 +4,10 @@ import { basic } from './credentials/basic.ts'
 import { oauth2 } from './credentials/oauth2.ts'
 import { sigv4 } from './credentials/sigv4.ts'
 import type { TargetAdapter } from './targets/adapter.ts'
+import { lambda } from './targets/lambda.ts'
+import { mcp } from './targets/mcp.ts'
 import { openapi } from './targets/openapi.ts'
 
-export const adapters = { openapi } as const satisfies { readonly [kind: string]: TargetAdapter }
+export const adapters = { openapi, lambda, mcp } as const satisfies { readonly [kind: string]: TargetAdapter }
 
 export const credentialKinds = { apiKey, basic, oauth2, sigv4 } as const

@@ -180,10 +180,15 @@ describe('one door per danger', () => {
     [
       'a database',
       'store/sqlite*.ts',
-      only('store/sqlite-file.ts', 'store/sqlite.ts', 'store/sqlite-records.ts'),
+      only('store/sqlite-file.ts', 'store/sqlite.ts', 'store/sqlite-usage.ts', 'store/sqlite-records.ts'),
       modules(/^(?:node:sqlite|pg|better-sqlite3)$/),
     ],
-    ['writing files', 'store and the spool', only('store/', 'meter/spool.ts', 'meter/segments.ts'), fsNames],
+    [
+      'writing files',
+      'store and the spool',
+      only('store/', 'meter/spool.ts', 'meter/segment-writer.ts', 'meter/segments.ts', 'meter/archive.ts'),
+      fsNames,
+    ],
     ['the environment', 'config/load.ts', only('config/load.ts'), words(/\bprocess\.env\b/g)],
     [
       'the clock',
@@ -199,7 +204,7 @@ describe('one door per danger', () => {
     ],
     [
       'the value of a secret',
-      'credentials, vault, core/secret.ts, auth/sigv4.ts, mcp/seal.ts, where a new key is shown once, and the façade’s tokens',
+      'credentials, vault, core/secret.ts, auth/sigv4.ts, mcp/seal.ts, where a new key is shown once, the façade’s tokens, and exports and webhooks',
       only(
         'credentials/',
         'vault/',
@@ -210,6 +215,8 @@ describe('one door per danger', () => {
         'web/facade/grants.ts',
         'cli/key.ts',
         'cli/call.ts',
+        'gateway/quotas.ts',
+        'meter/export/http.ts',
       ),
       words(/\.reveal\b/g),
     ],

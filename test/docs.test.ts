@@ -29,7 +29,9 @@ function routed(): string[] {
     keys: { create: unused, list: unused, revoke: unused },
     connections: unused,
     audit: unused,
-    usage: { rollUp: unused, answer: unused },
+    usage: { rollUp: unused, answer: unused, invoice: unused, recount: unused },
+    quotas: { state: unused },
+    currency: 'USD',
     metrics: createMetrics({
       callsInFlight: () => 0,
       streamsOpen: () => 0,

@@ -2,32 +2,15 @@
 import { principalKey } from '../auth/authenticate.ts'
 import { applyPresets } from '../catalogue/shape.ts'
 import { checkArguments, outputCheck } from '../catalogue/validate.ts'
-import { type ErrorCode, GatewayError, toGatewayError } from '../core/errors.ts'
+import { GatewayError, toGatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { CancelSignal } from '../core/cancel.ts'
-import type { Clock } from '../core/clock.ts'
 import type { InboundResponse, InputAnswers, Json, Outcome, OutcomeKind, Principal, Tool } from '../core/model.ts'
 import { scrubBytes, scrubOutcome } from '../credentials/scrub.ts'
-import type { Meter } from '../meter/meter.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
-import type { ClientCapability, Notice, Phase } from '../transports/transport.ts'
+import type { ClientCapability, Delivery, Notice, Phase } from '../transports/transport.ts'
+import { type Act, type CallRoom, endingOf, metered, waiting } from './metered.ts'
 import { faultOutcome, resultText, wrongArguments } from './result.ts'
 import type { Route, Snapshot } from './snapshot.ts'
-
-/** What a call needs of the gateway besides the snapshot. */
-export interface CallRoom {
-  readonly meter: Meter
-  readonly metrics: Metrics
-  readonly clock: Clock
-  readonly load: Load
-}
-
-/** Calls under way in this process. */
-interface Load {
-  inFlight: number
-  /** Calls that wait for a user to sign in, by caller. */
-  readonly waiting: Map<string, number>
-}
 
 export interface CallRequest {
   readonly name: string
@@ -43,6 +26,8 @@ export interface CallRequest {
   readonly connect?: string
   /** The user is to sign in even where there is a grant. */
   readonly force?: boolean
+  /** Of the caller's trace: 32 hexadecimal digits (W3C Trace Context). */
+  readonly trace?: string | undefined
   /** Id of the JSON-RPC request. */
   readonly messageId: string | number
   /** What the client can be asked. */
@@ -74,16 +59,23 @@ export async function callTool(
   ask: CallRequest,
   signal: CancelSignal,
 ): Promise<CallAnswer> {
-  const tool = snapshot.find(ask.view, caller, ask.name)
+  const tool =
+    snapshot.find(ask.view, caller, ask.name) ??
+    (await snapshot.live?.known(ask.view, caller))?.catalogue.find(ask.name)
   if (tool === undefined) throw new GatewayError('unknown_tool')
   if (ask.connect !== undefined) await waitForUser(room, snapshot.route(tool.target), caller, ask.connect, signal)
-  if (room.load.inFlight >= limits.callsInFlight) throw new GatewayError('overloaded')
-  room.load.inFlight++
-  try {
-    return await enter(room, snapshot, tool, caller, ask, signal)
-  } finally {
-    room.load.inFlight--
-  }
+  const deed = { name: tool.name, target: tool.target.name, bytesIn: ask.bytesIn, trace: ask.trace }
+  return metered(room, snapshot, caller, deed, async (under) => {
+    const { args, healed, faults } = checkArguments(tool, ask.arguments)
+    const made = await make(room, snapshot.route(tool.target), tool, caller, ask, under, asObject(args), faults, signal)
+    const text = resultText(made.outcome)
+    return {
+      kind: made.kind,
+      status: made.outcome.status,
+      bytesOut: Buffer.byteLength(text),
+      value: { tool, outcome: made.outcome, text, usageId: under.usageId, healed },
+    }
+  })
 }
 
 /** A client that came back before its user is waited for a while; no caller can have more than a few waits. */
@@ -107,76 +99,39 @@ async function waitForUser(
   }
 }
 
-/** Within the caller's limits. */
-async function enter(
+/** What came of it: a fault on the way to the target is a result, too, that the model may act on. */
+async function make(
   room: CallRoom,
-  snapshot: Snapshot,
+  route: Route,
   tool: Tool,
   caller: Principal,
   ask: CallRequest,
+  under: Act,
+  args: Arguments,
+  faults: readonly string[],
   signal: CancelSignal,
-): Promise<CallAnswer> {
-  const entered = snapshot.throttle.enter(caller, { name: tool.name, target: tool.target.name })
-  const leave = entered instanceof Promise ? await entered : entered
+): Promise<{ readonly kind: OutcomeKind; readonly outcome: Outcome }> {
+  if (faults.length > 0) return { kind: 'invalid_arguments', outcome: wrongArguments(faults) }
   try {
-    return await record(room, snapshot, tool, caller, ask, signal)
-  } finally {
-    leave()
+    const outcome = await reach(room, route, tool, caller, ask, under, args, signal)
+    const kind = outcome.ask !== undefined ? 'input_required' : outcome.isError ? 'target_error' : 'ok'
+    return { kind, outcome }
+  } catch (thrown) {
+    const error = toGatewayError(thrown)
+    const outcome = faultOutcome(error)
+    if (outcome === undefined) throw error
+    return { kind: endingOf(error), outcome }
   }
 }
-
-/** On file before anything is done, and again before the answer leaves. */
-async function record(
-  room: CallRoom,
-  snapshot: Snapshot,
-  tool: Tool,
-  caller: Principal,
-  ask: CallRequest,
-  signal: CancelSignal,
-): Promise<CallAnswer> {
-  const began = room.clock.monotonic()
-  const entry = await room.meter.begin(caller, { name: tool.name, target: tool.target.name })
-  let kind: OutcomeKind = 'failed'
-  let outcome: Outcome | undefined
-  let text = ''
-  let healed: readonly string[] = []
-  try {
-    const checked = checkArguments(tool, ask.arguments)
-    healed = checked.healed
-    if (checked.faults.length > 0) {
-      kind = 'invalid_arguments'
-      outcome = wrongArguments(checked.faults)
-    } else {
-      outcome = await reach(snapshot.route(tool.target), tool, caller, ask, entry.id, asObject(checked.args), signal)
-      kind = outcome.ask !== undefined ? 'input_required' : outcome.isError ? 'target_error' : 'ok'
-    }
-  } catch (error) {
-    outcome = faultOutcome(error)
-    if (outcome === undefined) {
-      const known = toGatewayError(error)
-      kind = endings.get(known.code) ?? 'failed'
-      throw known
-    }
-  } finally {
-    if (outcome !== undefined) text = resultText(outcome)
-    await entry.end({ outcome: kind, status: outcome?.status, bytesIn: ask.bytesIn, bytesOut: Buffer.byteLength(text) })
-    room.metrics.call(tool.target.name, kind, room.clock.monotonic() - began)
-  }
-  return { tool, outcome, text, usageId: entry.id, healed }
-}
-
-const endings: ReadonlyMap<ErrorCode, OutcomeKind> = new Map([
-  ['cancelled', 'cancelled'],
-  ['connection_required', 'input_required'],
-])
 
 /** prepare → send → interpret. */
 async function reach(
+  room: CallRoom,
   { target, adapter, credential, transport }: Route,
   tool: Tool,
   caller: Principal,
   ask: CallRequest,
-  usageId: string,
+  under: Act,
   args: Arguments,
   signal: CancelSignal,
 ): Promise<Outcome> {
@@ -193,10 +148,11 @@ async function reach(
   }
   if (ask.connect !== undefined) await credential?.awaitConnection?.(caller, ask.connect, limits.connectWaitMs, signal)
   if (ask.force === true && credential?.connect !== undefined) throw await credential.connect(caller, target, [])
-  const { response, secrets } = await transport.send(request, {
+  const delivery: Delivery = {
     caller,
     name: tool.name,
-    usageId,
+    operation: tool.operation,
+    usageId: under.usageId,
     messageId: ask.messageId,
     idempotent: tool.operation.idempotent,
     capabilities: ask.capabilities,
@@ -204,7 +160,8 @@ async function reach(
     ...(ask.answers === undefined ? {} : { answers: ask.answers }),
     ...(ask.onPhase === undefined ? {} : { onPhase: ask.onPhase }),
     ...(ask.onNotice === undefined ? {} : { onNotice: ask.onNotice }),
-  })
+  }
+  const { response, secrets } = await waiting(room, under, () => transport.send(request, delivery))
   const plain = adapter.interpret(tool.operation, scrubBytes(response, secrets), outputCheck(tool))
   const names = target.headers.forwardResponse
   const outcome = names.length === 0 ? plain : withHeaders(plain, response, names)

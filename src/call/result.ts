@@ -21,6 +21,7 @@ const asResult = new Set([
   'target_unresolved',
   'target_unreachable',
   'target_tls',
+  'target_refused',
   'target_timeout',
   'target_broke_off',
   'target_bad_answer',

@@ -1,5 +1,6 @@
 /** What is in force: configuration and catalogue, immutable, numbered. A call finishes on the snapshot it began with. */
 import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { Offered } from '../catalogue/offers.ts'
 import type { Principal, Target, Tool } from '../core/model.ts'
 import type { CredentialProvider } from '../credentials/provider.ts'
 import type { Issue, TargetAdapter } from '../targets/adapter.ts'
@@ -32,6 +33,20 @@ export interface TargetStatus {
   readonly issues: readonly Issue[]
 }
 
+/** What a caller sees of a view. */
+export interface Seen {
+  readonly catalogue: Catalogue
+  readonly offers: Offered
+}
+
+/** For gateways some of whose targets list to each caller for itself. */
+export interface LiveLists {
+  /** Asks those targets now. */
+  fresh(this: void, view: string, caller: Principal): Promise<Seen>
+  /** What they said last, within `limits.liveMs`. */
+  known(this: void, view: string, caller: Principal): Promise<Seen>
+}
+
 export interface Snapshot {
   /** Grows with each change that took effect. */
   readonly number: number
@@ -45,6 +60,14 @@ export interface Snapshot {
   find(view: string, caller: Principal, name: string): Tool | undefined
   /** What the caller may see of a view, by the same rules. */
   listed(view: string, caller: Principal): Catalogue | undefined
+  /** Entries a page of a list; 0 for all on one. */
+  readonly listPageSize: number
+  /** Prompts and resources of MCP servers, whoever may use them. */
+  readonly offers: Offered
+  /** Whether what a target offers under a name is in the view and the caller may use it. */
+  mayUse(view: string, caller: Principal, offer: { readonly name: string; readonly target: Target }): boolean
+  /** Where some targets list to each caller: what `find`, `listed` and `offers` have is then not all. */
+  readonly live?: LiveLists
   /** Changes when the rules of access do. */
   readonly accessVersion: string
   readonly throttle: Throttle

@@ -35,9 +35,13 @@ export function table(
   return [head, ...rows].map((row) => `${row.map(cell).join('  ').trimEnd()}\n`).join('')
 }
 
+/** What a spreadsheet would take for a formula is marked as text; numbers stay. (OWASP, CSV injection.) */
+const harmless = (cell: string): string =>
+  /^[=+\-@\t\r\n]/.test(cell) && !/^[+-]?\d+(?:\.\d+)?$/.test(cell) ? `'${cell}` : cell
+
 /** RFC 4180 §2. */
 export const csv = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
-  [head, ...rows]
+  [head, ...rows.map((row) => row.map(harmless))]
     .map(
       (row) => `${row.map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(',')}\r\n`,
     )

@@ -13,11 +13,16 @@ const providerOption = (): Option =>
     'hold the tools against what a model provider takes: anthropic, openai, gemini, bedrock, or all; may be repeated',
   ).argParser<readonly string[] | undefined>((names, before) => [...(before ?? []), ...names.split(',')])
 
+const severalTimes = (flags: string, about: string): Option =>
+  new Option(flags, about).argParser<readonly string[] | undefined>((one, before) => [...(before ?? []), one])
+
 function program(): Command {
   const root = new Command('toolgate')
     .description('A self-hosted MCP gateway: APIs you have, as tools that agents call.')
     .version(version())
     .exitOverride()
+    // what stands behind a command is that command’s, though the one above it has options of the same name
+    .enablePositionalOptions()
   const command = (name: string, about: string, example: string): Command =>
     root.command(name).description(about).addOption(configOption()).addHelpText('after', `\nExample:\n  $ ${example}`)
 
@@ -32,13 +37,31 @@ function program(): Command {
     .action(async (files, options) => (await import('./check.ts')).check(files, options))
   command(
     'add',
-    'check a description and register it',
+    'check a description and register it, or make one of what is in AWS',
     'toolgate add petstore.yaml --server https://petstore.example.com/v2',
   )
-    .argument('<file-or-url>', 'an OpenAPI description')
-    .option('--name <name>', 'the target’s name (default: made of the file’s)')
+    .argument('<source>', 'an OpenAPI description (file or URL), lambda:FUNCTION, or apigateway:REST-API-ID/STAGE')
+    .option('--name <name>', 'the target’s name (default: made of the file’s, the function’s or the API’s)')
     .option('--credential <name>', 'one of the configuration’s credentials')
     .option('--server <url>', 'in place of the servers that the description names')
+    .option('--region <region>', 'lambda, apigateway: where it is (default: as AWS’s own settings have it)')
+    .option('--endpoint <url>', 'lambda, apigateway: in place of AWS’s own address')
+    .option('--role <arn>', 'lambda, apigateway: the role to assume, to read what is there')
+    .option('--qualifier <qualifier>', 'lambda: a version or an alias')
+    .addOption(
+      severalTimes('--filter <filter>', 'apigateway: "/pets/*:GET,POST", what is to be tools; may be repeated'),
+    )
+    .addOption(
+      severalTimes(
+        '--tool <tool>',
+        'apigateway: "GET /pets/{petId}=get_pet:Look up a pet", name and description of one; may be repeated',
+      ),
+    )
+    .option('--force', 'lambda, apigateway: replace the description that is there')
+    .addHelpText(
+      'after',
+      '  $ toolgate add lambda:orders --region us-east-1\n  $ toolgate add apigateway:a1b2c3d4e5/prod --filter "/pets/*:GET"',
+    )
     .action(async (source, options) => (await import('./add.ts')).add(source, options))
   command('approve', 'take the changed tools of a pinned target', 'toolgate approve petstore --held 0123456789abcdef')
     .argument('<target>', 'its name')
@@ -104,16 +127,47 @@ function program(): Command {
     .option('--url <url>', 'the MCP endpoint (default: the configuration’s); a key is taken from TOOLGATE_KEY')
     .option('--json', 'the whole result as JSON')
     .action(async (tool, options) => (await import('./call.ts')).call(tool, options))
-  command(
+  const usage = command(
     'usage',
     'show invocations and what they cost',
-    'toolgate usage --from 2026-11-01 --by target,day --format csv',
+    'toolgate usage --from 2026-11-01 --by target,day --format csv\n  $ toolgate usage --by tool --tenant acme --percentiles',
   )
+    .enablePositionalOptions()
     .option('--from <date>', 'YYYY-MM-DD or RFC 3339; the first of this month when left out')
     .option('--to <date>', 'a date includes its day; now when left out')
-    .option('--by <what>', 'target, tool, principal, day; several with commas', '')
+    .option(
+      '--by <what>',
+      'target, tool, principal, client, tenant, hour, day, month, outcome, meter; several with commas',
+      '',
+    )
+    .option('--tenant <tenant>', 'only this tenant’s')
+    .option('--target <target>', 'only this target’s')
+    .option('--tool <tool>', 'only this tool’s')
+    .option('--principal <principal>', 'only this caller’s, as rows show it: tenant/subject')
+    .option('--client <client>', 'only this client’s')
+    .option('--percentiles', 'tell how long calls took, too: by target, tool, tenant and time')
     .addOption(new Option('--format <format>', 'how to print').choices(['table', 'json', 'csv']).default('table'))
     .action(async (options) => (await import('./usage.ts')).usage(options))
+  grouped(
+    usage,
+    'invoice',
+    'a tenant’s statement of a month',
+    'toolgate usage invoice --month 2026-11 --tenant acme --format html --out acme-2026-11.html',
+  )
+    .requiredOption('--month <month>', 'YYYY-MM, of UTC')
+    .requiredOption('--tenant <tenant>', 'whose statement it is')
+    .addOption(new Option('--format <format>', 'for programs or for paper').choices(['json', 'html']).default('json'))
+    .option('--out <file>', 'where to put it (default: standard output)')
+    .action(async (options) => (await import('./invoice.ts')).invoice(options))
+  grouped(
+    usage,
+    'verify',
+    'prove that nothing of the ledger was altered or removed; exit status 1 when something was',
+    'toolgate usage verify --head 4f0c…',
+  )
+    .option('--head <hash>', 'what an earlier verification printed: history up to it has to be the same')
+    .option('--json', 'one object')
+    .action(async (options) => (await import('./usage-verify.ts')).usageVerify(options))
   root
     .command('schema', { hidden: true })
     .description('print the JSON Schema of the configuration')

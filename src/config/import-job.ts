@@ -1,37 +1,56 @@
 /** One import as plain data, so that it can be done in a thread of its own; done here, it is a pure function of the job. */
-import { type ToolRules, toTools, type ToolSet } from '../catalogue/tools.ts'
+import { type OfferSet, ofTools, toOffers } from '../catalogue/offers.ts'
+import { type ToolRules, toTools, type ToolSet, type Unknown } from '../catalogue/tools.ts'
 import type { CredentialProvider } from '../credentials/provider.ts'
 import { adapters } from '../registry.ts'
 import type { ImportOptions, Issue } from '../targets/adapter.ts'
+import { type Kind, kindOf } from './kind.ts'
 import type { TargetConfig } from './schema.ts'
 import { readSource } from './sources.ts'
 
 export interface ImportJob {
   readonly target: string
-  readonly kind: keyof typeof adapters
+  readonly kind: Kind
   readonly bytes: Uint8Array
   readonly options: ImportOptions
   readonly rules: ToolRules
 }
 
-export interface ImportReply {
-  readonly format: string
+/** What calls are made of: approved as one where a target is pinned. */
+export interface Made {
+  readonly kind: Kind
   readonly server: string | undefined
   readonly origins: readonly string[]
+  readonly tools: ToolSet
+  /** Of an MCP server. */
+  readonly offers?: OfferSet
+}
+
+export interface ImportReply extends Made {
+  readonly format: string
   /** Operations of the description, chosen or not. */
   readonly operations: number
   readonly issues: readonly Issue[]
-  readonly tools: ToolSet
 }
 
 /** Throws `bad_description` or `over_limit`. */
 export async function runImport({ target, kind, bytes, options, rules }: ImportJob): Promise<ImportReply> {
-  const { format, server, origins, operations, issues } = await adapters[kind].load(bytes, options)
+  const { format, server, origins, operations, issues, offers } = await adapters[kind].load(bytes, options)
   const all: Issue[] = [...issues]
-  const tools = toTools(target, operations, rules, (message) =>
-    all.push({ severity: 'warning', code: 'override_no_match', pointer: '', message }),
-  )
-  return { format, server, origins, operations: operations.length, issues: all, tools }
+  const unknown: Unknown = (message) =>
+    all.push({ severity: 'warning', code: 'override_no_match', pointer: '', message })
+  const offered = offers === undefined ? undefined : toOffers(target, offers, rules, unknown)
+  const tools = toTools(target, operations, offered === undefined ? rules : ofTools(rules), unknown)
+  return {
+    kind,
+    format,
+    server,
+    origins,
+    operations: operations.length,
+    issues: all,
+    tools,
+    ...(offered === undefined ? {} : { offers: offered }),
+  }
 }
 
 /** What the configuration of a target makes of its description. Reads its overlays: `bad_description` when one is not there. */
@@ -40,7 +59,7 @@ export function importJob(
   bytes: Uint8Array,
   config: TargetConfig,
   place: CredentialProvider['place'] | undefined,
-  server: string | undefined = config.server,
+  server: string | undefined = config.mcp?.url ?? config.server,
 ): ImportJob {
   const { tools } = config
   const contentTypes = Object.entries(tools.override).flatMap(([name, { contentType }]) =>
@@ -48,7 +67,7 @@ export function importJob(
   )
   return {
     target,
-    kind: 'openapi',
+    kind: kindOf(bytes, config),
     bytes,
     options: {
       ...(server === undefined ? {} : { server }),

@@ -7,8 +7,10 @@ import { versionOf } from '../core/hash.ts'
 import { limits } from '../core/limits.ts'
 import { Secret } from '../core/secret.ts'
 import type { KmsRef } from '../credentials/aws/kms.ts'
+import { exportReferences } from './export-schema.ts'
 import { isFixed, referencesOf } from './providers.ts'
-import { type Config, configSchema, type InboundConfig, type SecretRef } from './schema.ts'
+import { quotaReferences } from './quota-schema.ts'
+import { type Config, configSchema, type InboundConfig, type SecretRef, type TargetConfig } from './schema.ts'
 
 const defaultConfigFile = 'gateway.config.json'
 
@@ -17,7 +19,7 @@ export interface Settings extends Omit<Config, 'admin'> {
   readonly admin: Omit<Config['admin'], 'tools'> & { readonly tools: boolean }
   /** Absolute path of the file it came from, whether it exists or not. */
   readonly file: string
-  /** Secrets of credentials that the environment and files have, by their paths in the file. */
+  /** Secrets of credentials, exports and webhooks that the environment and files have, by their paths in the file. */
   readonly secretsFound: ReadonlyMap<string, Secret>
   /** The façade's client secrets by its provider's discovery URL. */
   readonly inboundSecrets: ReadonlyMap<string, Secret>
@@ -52,6 +54,8 @@ export function loadSettings(named?: string, secrets: 'found' | 'own' | 'left' =
       .flatMap(([name, entry]) => referencesOf(name, entry))
       .flatMap(([path, ref]) => (isFixed(ref) ? [[path, secret(ref, path)] as const] : [])),
   )
+  for (const [path, ref] of [...exportReferences(config.metering.exports), ...quotaReferences(config.metering.quotas)])
+    secretsFound.set(path, secret(ref, path))
   const adminToken = config.admin.token === undefined ? undefined : secret(config.admin.token, 'admin.token')
   return {
     ...config,
@@ -60,21 +64,31 @@ export function loadSettings(named?: string, secrets: 'found' | 'own' | 'left' =
     file,
     dataDir: resolve(base, config.dataDir),
     specs: resolve(base, config.specs),
+    metering: {
+      ...config.metering,
+      ...(config.metering.archive === undefined ? {} : { archive: resolve(base, config.metering.archive) }),
+    },
     targets: Object.fromEntries(
-      Object.entries(config.targets).map(([name, target]) => [
-        name,
-        {
-          ...target,
-          ...(target.openapi === undefined ? {} : { openapi: resolve(base, target.openapi) }),
-          overlay: target.overlay.map((path) => resolve(base, path)),
-        },
-      ]),
+      Object.entries(config.targets).map(([name, target]) => [name, withPaths(target, (path) => resolve(base, path))]),
     ),
     secretsFound,
     adminToken,
     inboundSecrets: inboundSecrets(config, secret),
     vaultKeys: vaultKeys(config, secret),
     secretsVersion: versionOf(texts),
+  }
+}
+
+/** Its paths made absolute. */
+function withPaths(target: TargetConfig, absolute: (path: string) => string): TargetConfig {
+  const { openapi, smithy, lambda, mcp, overlay } = target
+  return {
+    ...target,
+    ...(openapi === undefined ? {} : { openapi: absolute(openapi) }),
+    ...(smithy === undefined ? {} : { smithy: absolute(smithy) }),
+    ...(lambda?.tools === undefined ? {} : { lambda: { ...lambda, tools: absolute(lambda.tools) } }),
+    ...(mcp?.tools === undefined ? {} : { mcp: { ...mcp, tools: absolute(mcp.tools) } }),
+    overlay: overlay.map(absolute),
   }
 }
 

@@ -1,14 +1,40 @@
-/** What `toolgate add` and the admin API say of dropped targets besides their description: credential and server. */
+/** What `toolgate add` and the admin API say of dropped targets besides their description: credential, server, tools. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { GatewayError } from '../core/errors.ts'
+import { limits } from '../core/limits.ts'
 import { replaceFile } from '../store/files.ts'
 import { targetName } from './schema.ts'
 
-const entry = z.strictObject({ credential: z.string().optional(), server: z.url().optional() })
+const tools = z.strictObject({
+  include: z.array(z.string().min(1).max(limits.urlBytes)).max(limits.awsFilters),
+  override: z.record(
+    z.string().min(1),
+    z.strictObject({
+      name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
+      description: z.string().min(1).max(limits.toolProseChars).optional(),
+    }),
+  ),
+})
 
-export type ManagedTarget = { readonly credential?: string; readonly server?: string }
+const entry = z.strictObject({
+  credential: z.string().optional(),
+  server: z.url().optional(),
+  tools: tools.optional(),
+})
+
+/** As `tools.include` and `tools.override` of the configuration. */
+export interface ManagedTools {
+  readonly include: readonly string[]
+  readonly override: { readonly [operation: string]: { readonly name: string; readonly description?: string } }
+}
+
+export interface ManagedTarget {
+  readonly credential?: string
+  readonly server?: string
+  readonly tools?: ManagedTools
+}
 
 export type Managed = ReadonlyMap<string, ManagedTarget>
 
@@ -26,10 +52,19 @@ export function readManaged(dataDir: string): Managed {
   }
 }
 
-const without = ({ credential, server }: z.infer<typeof entry>): ManagedTarget => ({
+const without = ({ credential, server, tools }: z.infer<typeof entry>): ManagedTarget => ({
   ...(credential === undefined ? {} : { credential }),
   ...(server === undefined ? {} : { server }),
+  ...(tools === undefined ? {} : { tools: { include: tools.include, override: overridesOf(tools.override) } }),
 })
+
+const overridesOf = (given: z.infer<typeof tools>['override']): ManagedTools['override'] =>
+  Object.fromEntries(
+    Object.entries(given).map(([operation, { name, description }]) => [
+      operation,
+      { name, ...(description === undefined ? {} : { description }) },
+    ]),
+  )
 
 /** Sets or, without `value`, removes what is kept of a target. */
 export async function writeManaged(dataDir: string, name: string, value: ManagedTarget | undefined): Promise<void> {

@@ -9,17 +9,11 @@ import type { ToolSet } from '../catalogue/tools.ts'
 import { GatewayError } from '../core/errors.ts'
 import { versionOf } from '../core/hash.ts'
 import { removeFile, replaceFile } from '../store/files.ts'
-
-/** What is approved as one. */
-export interface Pinned {
-  readonly server: string | undefined
-  readonly origins: readonly string[]
-  readonly tools: ToolSet
-}
+import type { Made } from './import-job.ts'
 
 export interface Held {
   /** What serves: the new one when there is nothing to hold. */
-  readonly serving: Pinned
+  readonly serving: Made
   /** Names what `approve` would take, when something is held. */
   readonly version: string | undefined
   /** For the operator. */
@@ -27,6 +21,8 @@ export interface Held {
 }
 
 const file = z.strictObject({
+  kind: z.enum(['openapi', 'lambda', 'mcp']).default('openapi'),
+  offers: z.looseObject({}).optional(),
   server: z.string().optional(),
   origins: z.array(z.string()),
   entries: z.array(z.looseObject({ name: z.string(), from: z.int(), to: z.int() })),
@@ -37,8 +33,10 @@ const pathOf = (dataDir: string, target: string): string => join(dataDir, 'pins'
 
 const heldPathOf = (dataDir: string, target: string): string => join(dataDir, 'pins', `${target}.held.json`)
 
-const textOf = ({ server, origins, tools }: Pinned): string =>
+const textOf = ({ kind, server, origins, tools, offers }: Made): string =>
   JSON.stringify({
+    ...(kind === 'openapi' ? {} : { kind }),
+    ...(offers === undefined ? {} : { offers }),
     ...(server === undefined ? {} : { server }),
     origins,
     entries: tools.entries,
@@ -52,7 +50,7 @@ export function pinVersion(dataDir: string, target: string): string {
 }
 
 /** Takes the first for approved. Throws `bad_config` when the file of what was approved is damaged. */
-export async function holdBack(dataDir: string, target: string, now: Pinned): Promise<Held> {
+export async function holdBack(dataDir: string, target: string, now: Made): Promise<Held> {
   const path = pathOf(dataDir, target)
   const text = textOf(now)
   if (!existsSync(path)) await replaceFile(path, text)
@@ -68,7 +66,7 @@ export async function holdBack(dataDir: string, target: string, now: Pinned): Pr
 }
 
 /** What was approved last; nothing where nothing was. Throws `bad_config` when its file is damaged. */
-export function approvedOf(dataDir: string, target: string): Pinned | undefined {
+export function approvedOf(dataDir: string, target: string): Made | undefined {
   const path = pathOf(dataDir, target)
   return existsSync(path) ? parse(readFileSync(path, 'utf8'), path) : undefined
 }
@@ -83,16 +81,22 @@ export async function approveHeld(dataDir: string, target: string, version: stri
   return true
 }
 
-function parse(text: string, path: string): Pinned {
+function parse(text: string, path: string): Made {
   try {
-    const { server, origins, entries, definitions } = file.parse(JSON.parse(text))
-    return { server, origins, tools: { entries: entries as never, bytes: Buffer.from(definitions) } }
+    const { kind, server, origins, entries, definitions, offers } = file.parse(JSON.parse(text))
+    return {
+      kind,
+      server,
+      origins,
+      tools: { entries: entries as never, bytes: Buffer.from(definitions) },
+      ...(offers === undefined ? {} : { offers: offers as never }),
+    }
   } catch (cause) {
     throw new GatewayError('bad_config', { words: `${path} is damaged. Approve the target again.`, cause })
   }
 }
 
-function held(before: Pinned, now: Pinned, target: string, version: string): string {
+function held(before: Made, now: Made, target: string, version: string): string {
   const old = byName(before.tools)
   const fresh = byName(now.tools)
   const added = [...fresh.keys()].filter((name) => !old.has(name)).length

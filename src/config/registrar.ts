@@ -9,8 +9,8 @@ import { importJob, type ImportReply } from './import-job.ts'
 import type { Settings } from './load.ts'
 import { type ManagedTarget, writeManaged } from './managed.ts'
 import { approveHeld } from './pins.ts'
-import { targetName } from './schema.ts'
-import { nameOfFile, ownTarget, plainTarget, specFiles } from './sources.ts'
+import { descriptionOf, targetName } from './schema.ts'
+import { managedTarget, nameOfFile, ownTarget, specFiles } from './sources.ts'
 
 export interface RegistrarRoom {
   settings(): Settings
@@ -33,7 +33,7 @@ export async function putTarget(
     throw new GatewayError('invalid_params', { words: 'There is no credential of this name in the configuration.' })
   const url = description instanceof Uint8Array ? undefined : description.url
   const bytes = description instanceof Uint8Array ? description : await fetchDescription(room.egress(), description.url)
-  const job = importJob(name, bytes, plainTarget(), undefined, options.server)
+  const job = importJob(name, bytes, managedTarget(options), undefined, options.server)
   const reply = await room.importer.run({
     ...job,
     options: { ...job.options, ...(url === undefined ? {} : { documentUrl: url }) },
@@ -44,13 +44,35 @@ export async function putTarget(
   // A server that was found relative to where the description came from is kept: the file alone no longer tells.
   const server = options.server ?? (url === undefined ? undefined : reply.server)
   const json = /^\s*[{[]/.test(Buffer.from(bytes.subarray(0, 64)).toString('utf8'))
-  const file = join(settings.specs, `${name}.${json ? 'json' : 'yaml'}`)
+  await put(settings, name, `${name}.${json ? 'json' : 'yaml'}`, bytes, {
+    ...options,
+    ...(server === undefined ? {} : { server }),
+  })
+  return reply
+}
+
+/** Checks a function's file of tools, which says itself where the function is, and puts it into the folder. */
+export async function putFunction(room: RegistrarRoom, name: string, bytes: Uint8Array): Promise<ImportReply> {
+  const settings = room.settings()
+  checkFree(settings, name)
+  const reply = await room.importer.run(importJob(name, bytes, managedTarget(), undefined))
+  await put(settings, name, `${name}.lambda.json`, bytes, undefined)
+  return reply
+}
+
+async function put(
+  settings: Settings,
+  name: string,
+  base: string,
+  bytes: Uint8Array,
+  managed: ManagedTarget | undefined,
+): Promise<void> {
+  const file = join(settings.specs, base)
   if (isNamed(settings, file))
     throw new GatewayError('conflict', { words: 'A target of the configuration has the file that this would replace.' })
-  await writeManaged(settings.dataDir, name, { ...options, ...(server === undefined ? {} : { server }) })
+  await writeManaged(settings.dataDir, name, managed)
   await replaceFile(file, bytes, 0o644)
   for (const path of filesOf(settings, name)) if (path !== file) await removeFile(path)
-  return reply
 }
 
 /** Takes a dropped description away. Throws `not_found`, or `conflict` for a target of the configuration. */
@@ -91,16 +113,19 @@ function checkServer(egress: Egress, server: string): void {
 
 /** A file that a target of the configuration has is not a dropped one. */
 const isNamed = (settings: Settings, path: string): boolean =>
-  Object.values(settings.targets).some(({ openapi }) => openapi === path)
+  Object.values(settings.targets).some((target) => descriptionOf(target) === path)
 
-const filesOf = (settings: Settings, name: string): string[] =>
+/** The dropped files of a target. */
+export const filesOf = (settings: Settings, name: string): string[] =>
   specFiles(settings.specs).filter((path) => nameOfFile(path) === name && !isNamed(settings, path))
 
-function checkFree(settings: Settings, name: string): void {
+/** Throws `invalid_params` for what is no name, `conflict` for a target of the configuration. */
+export function checkFree(settings: Settings, name: string): void {
   if (!targetName.safeParse(name).success)
     throw new GatewayError('invalid_params', { words: 'A target’s name is 1 to 64 letters, digits and hyphens.' })
   const configured = Object.hasOwn(settings.targets, name) ? settings.targets[name] : undefined
-  if (configured?.openapi !== undefined || (name === ownTarget && settings.admin.tools))
+  const isDefined = configured !== undefined && (configured.mcp ?? descriptionOf(configured)) !== undefined
+  if (isDefined || (name === ownTarget && settings.admin.tools))
     throw new GatewayError('conflict', { words: 'This target is defined by the configuration; change it there.' })
 }
 

@@ -9,6 +9,7 @@ import type { CredentialProvider } from '../credentials/provider.ts'
 import type { Egress } from '../egress/fetch.ts'
 import { loadSettings, type Settings } from './load.ts'
 import { readManaged } from './managed.ts'
+import { descriptionOf } from './schema.ts'
 import type { SnapshotBuilder } from './snapshots.ts'
 import { Settling, specFiles } from './sources.ts'
 
@@ -136,8 +137,8 @@ export class Reloader<P extends Parts> {
   }
 
   #named(): string[] {
-    return Object.values(this.settings.targets).flatMap(({ openapi, overlay }) =>
-      openapi === undefined ? overlay : [openapi, ...overlay],
+    return Object.values(this.settings.targets).flatMap((target) =>
+      [descriptionOf(target) ?? [], target.overlay].flat(),
     )
   }
 
@@ -207,11 +208,14 @@ export class Reloader<P extends Parts> {
   /** The settings with what only a start can change as it was then; a difference is told once. */
   #started(next: Settings): Settings {
     const { settings: start, log } = this.#options
-    const differing = startKeys.filter((key) => JSON.stringify(next[key]) !== JSON.stringify(start[key]))
+    // quotas follow the file like all that says what callers may do
+    const { quotas } = next.metering
+    const before = { ...start, metering: { ...start.metering, quotas } }
+    const differing = startKeys.filter((key) => JSON.stringify(next[key]) !== JSON.stringify(before[key]))
     const told = differing.join(', ')
     if (told !== this.#untold && told !== '') log.warn({ settings: differing }, 'these settings want a restart')
     this.#untold = told
-    const kept = Object.fromEntries(startKeys.map((key) => [key, start[key]])) as Pick<
+    const kept = Object.fromEntries(startKeys.map((key) => [key, before[key]])) as Pick<
       Settings,
       (typeof startKeys)[number]
     >

@@ -4,16 +4,16 @@
  */
 import { z } from 'zod'
 import { parseAllowList } from '../egress/address.ts'
-import { priceSyntax } from '../meter/money.ts'
 import { credentialSchema } from './credential-schema.ts'
 import { accessSchema, inboundSchema, limitsSchema } from './inbound-schema.ts'
+import { meteringSchema } from './metering-schema.ts'
 import { secretRef, vaultKeyRef } from './secret-schema.ts'
 import { httpUrl, targetName, targetSchema } from './target-schema.ts'
 
 export type { CredentialConfig } from './credential-schema.ts'
 export type { InboundConfig, JwtConfig } from './inbound-schema.ts'
 export type { AnySecretRef, SecretRef } from './secret-schema.ts'
-export { targetName, type TargetConfig } from './target-schema.ts'
+export { descriptionOf, targetName, type TargetConfig } from './target-schema.ts'
 
 const port = z.int().min(0).max(65_535)
 const vaultSchema = z
@@ -25,8 +25,6 @@ const vaultSchema = z
   })
   .prefault({})
   .describe('What seals connections, access keys and managed secrets at rest.')
-
-const price = z.string().regex(priceSyntax, 'must be a decimal such as "0.005"')
 
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -99,18 +97,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   listPageSize: z.int().min(0).max(10_000).default(0).describe('Tools a page of `tools/list`; 0 for all on one page.'),
-  metering: z
-    .strictObject({
-      currency: z
-        .string()
-        .regex(/^[A-Z]{3}$/, 'must be a code of ISO 4217')
-        .default('USD'),
-      pricePer1000: z
-        .strictObject({ call: price.default('0.005'), search: price.default('0.025'), list: price.default('0.005') })
-        .prefault({}),
-      durability: z.enum(['group', 'sync', 'async']).default('group'),
-    })
-    .prefault({}),
+  metering: meteringSchema,
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info') }).prefault({}),
 })
 

@@ -3,27 +3,27 @@
  * description never displaces a good one; a source that did not change is not imported again.
  */
 import { Catalogue, bindTools } from '../catalogue/catalogue.ts'
+import { Offered } from '../catalogue/offers.ts'
 import { toMatcher } from '../catalogue/pattern.ts'
-import type { ToolSet } from '../catalogue/tools.ts'
 import { type AccessRule, createAccess } from '../auth/authorize.ts'
 import type { Route, Snapshot, TargetStatus } from '../call/snapshot.ts'
 import type { LimitRule, Throttle } from '../call/throttle.ts'
 import { audiencesOf } from './audiences.ts'
+import type { Clock } from '../core/clock.ts'
 import { GatewayError, toGatewayError } from '../core/errors.ts'
 import { versionOf } from '../core/hash.ts'
-import type { Target, Tool } from '../core/model.ts'
+import type { Log } from '../core/log.ts'
 import type { CredentialProvider } from '../credentials/provider.ts'
 import type { Egress } from '../egress/fetch.ts'
-import { adapters } from '../registry.ts'
 import type { Issue } from '../targets/adapter.ts'
-import { toServer } from '../targets/openapi/servers.ts'
-import { httpTransport } from '../transports/http.ts'
-import { importJob } from './import-job.ts'
+import type { Upstreams } from '../transports/mcp/upstreams.ts'
+import { importJob, type Made } from './import-job.ts'
 import type { Importer } from './importer.ts'
+import { createLiveLists, type LiveTarget } from './live.ts'
 import type { Settings } from './load.ts'
 import type { Managed } from './managed.ts'
-import { approvedOf, type Held, holdBack, type Pinned, pinVersion } from './pins.ts'
-import type { TargetConfig } from './schema.ts'
+import { approvedOf, type Held, holdBack, pinVersion } from './pins.ts'
+import { toRoute, toTarget } from './routes.ts'
 import { findSources, readSource, type Source } from './sources.ts'
 
 /** How our own admin API is reached as a target. */
@@ -35,6 +35,9 @@ interface OwnTarget {
 
 export interface BuildRoom {
   readonly importer: Importer
+  readonly upstreams: Upstreams
+  readonly clock: Clock
+  readonly log: Log
   readonly own: OwnTarget | undefined
   /** Limits for the rules of the settings; the same while they are the same. */
   readonly throttle: (rules: readonly LimitRule[]) => Throttle
@@ -43,13 +46,17 @@ export interface BuildRoom {
 }
 
 interface Good {
+  readonly made: Made
   readonly route: Route
-  readonly tools: ToolSet
   readonly version: string
   readonly server: string
   readonly issues: readonly Issue[]
   /** What waits for the operator's approval. */
   readonly held: Held | undefined
+  /** Of its resources, among targets that have the same. */
+  readonly priority: number
+  /** Lists to each caller for itself. */
+  readonly live: LiveTarget | undefined
 }
 
 type Credentials = ReadonlyMap<string, CredentialProvider>
@@ -61,15 +68,11 @@ interface Way {
   readonly egress: Egress
 }
 
-/** What the configuration says of a target's calls. */
-const rulesOf = ({ timeoutMs, headers }: TargetConfig): Pick<Target, 'timeoutMs' | 'headers'> => ({
-  timeoutMs,
-  headers: {
-    set: new Map(Object.entries(headers.set).map(([header, value]) => [header.toLowerCase(), value])),
-    forwardRequest: headers.forwardRequest.map((header) => header.toLowerCase()),
-    forwardResponse: headers.forwardResponse.map((header) => header.toLowerCase()),
-  },
-})
+/** How an MCP server is asked for its lists. */
+type Asked = Omit<Parameters<Upstreams['listing']>[0], 'refreshMs'>
+
+/** For a server that lists to each caller: nothing is known without one. */
+const nothingListed = Buffer.from('{"tools":[]}')
 
 interface Memory {
   /** What the last attempt was made of. */
@@ -111,6 +114,7 @@ export class SnapshotBuilder {
       statuses.push(statusOf(source, memory))
       if (memory.good !== undefined) goods.push(memory.good)
     }
+    this.#room.upstreams.keep(new Set(sources.flatMap(({ name, config }) => (config.mcp === undefined ? [] : [name]))))
     const names = new Set(sources.map(({ name }) => name))
     for (const name of this.#memory.keys()) if (!names.has(name)) this.#memory.delete(name)
     return this.#assemble(settings, statuses, goods, configError)
@@ -122,7 +126,7 @@ export class SnapshotBuilder {
     const before = this.#memory.get(source.name)
     let key = ''
     try {
-      const bytes = readSource(source.path)
+      const bytes = await this.#read(source, way)
       key = versionOf([
         bytes,
         ...source.config.overlay.map(readSource),
@@ -140,6 +144,21 @@ export class SnapshotBuilder {
     }
   }
 
+  /** A description from its file; what an MCP server lists to the gateway from the server. */
+  #read(source: Source, way: Way): Uint8Array | Promise<Uint8Array> {
+    const { mcp } = source.config
+    if (mcp === undefined || source.path !== '') return readSource(source.path)
+    if (mcp.mode === 'live') return nothingListed
+    return this.#room.upstreams.listing({ ...this.#asked(source, way), refreshMs: mcp.refreshMs })
+  }
+
+  #asked(source: Source, way: Way): Asked {
+    const { url } = source.config.mcp ?? {}
+    way.egress.check(url ?? '')
+    const target = toTarget(source, { kind: 'mcp', server: url, origins: [] })
+    return { target, credential: this.#credential(source, way), egress: way.egress }
+  }
+
   #remember(name: string, memory: Memory): Memory {
     this.#memory.set(name, memory)
     return memory
@@ -155,34 +174,29 @@ export class SnapshotBuilder {
   }
 
   #bind(
-    { name, config }: Source,
-    { server, origins, tools }: Pinned,
-    { egress }: Way,
+    source: Source,
+    made: Made,
+    way: Way,
     credential: CredentialProvider | undefined,
     issues: readonly Issue[],
     held: Held | undefined,
   ): Good {
-    const place = server === undefined ? undefined : toServer(server)
-    if (place === undefined)
-      throw new GatewayError('bad_description', {
-        words: `The description names no server. Set targets.${name}.server.`,
-      })
-    egress.check(`${place.origin}${place.basePath}`)
-    for (const origin of origins) egress.check(`${origin}/`)
-    const target: Target = {
-      name,
-      kind: 'openapi',
-      ...place,
-      ...(origins.length === 0 ? {} : { origins }),
-      ...rulesOf(config),
-    }
+    const { server, ...route } = toRoute(source, made, credential, { ...way, upstreams: this.#room.upstreams })
+    const { mcp } = source.config
+    const priority = mcp?.resourcePriority ?? 0
+    const live = mcp?.mode === 'live' && source.path === '' ? this.#live(source, way, route, priority) : undefined
+    return { made, route, version: versionOfMade(made), held, server, issues, priority, live }
+  }
+
+  #live(source: Source, way: Way, { target, credential }: Route, priority: number): LiveTarget {
+    const { upstreams } = this.#room
+    const asked = { ...this.#asked(source, way), target, credential }
     return {
-      route: { target, adapter: adapters.openapi, credential, transport: httpTransport(target, credential, egress) },
-      tools,
-      version: versionOf([tools.bytes]),
-      held,
-      server: `${place.origin}${place.basePath}`,
-      issues,
+      target,
+      config: source.config,
+      priority,
+      place: credential?.place,
+      list: (caller) => upstreams.listingFor(caller, asked),
     }
   }
 
@@ -194,11 +208,8 @@ export class SnapshotBuilder {
     if (good === undefined) return undefined
     try {
       const credential = this.#credential(source, way)
-      const { route } = good
-      if (JSON.stringify(credential?.place) !== JSON.stringify(route.credential?.place)) return undefined
-      const target = { ...route.target, ...rulesOf(source.config) }
-      const transport = httpTransport(target, credential, way.egress)
-      return { ...good, route: { ...route, target, credential, transport } }
+      if (JSON.stringify(credential?.place) !== JSON.stringify(good.route.credential?.place)) return undefined
+      return this.#bind(source, good.made, way, credential, good.issues, good.held)
     } catch (thrown) {
       if (toGatewayError(thrown).code === 'internal') throw thrown
       return undefined
@@ -252,18 +263,39 @@ export class SnapshotBuilder {
     ])
     if (this.#last?.key === key) return this.#last.snapshot
     const routes = new Map(goods.map(({ route }) => [route.target, route]))
-    const tools = goods.flatMap(({ route, tools: set }) => bindTools(route.target, set))
+    const tools = goods.flatMap(({ route, made }) => bindTools(route.target, made.tools))
+    const bound = goods.flatMap(({ route: { target }, made, priority }) =>
+      made.offers === undefined ? [] : [{ target, set: made.offers, priority }],
+    )
     const facts = { modern: this.#room.listFacts(settings.name) }
+    const access = createAccess(settings.access as readonly AccessRule[])
+    const inViews = new Map<string, InView>([['', () => true]])
     const views = new Map([['', new Catalogue(tools, facts, settings.listPageSize)]])
-    for (const [name, view] of Object.entries(settings.views))
-      views.set(name, new Catalogue(inView(tools, view), facts, settings.listPageSize))
+    for (const [name, view] of Object.entries(settings.views)) {
+      const isIn = toInView(view)
+      inViews.set(name, isIn)
+      const chosen = tools.filter((tool) => isIn(tool.name, tool.target.name))
+      views.set(name, new Catalogue(chosen, facts, settings.listPageSize))
+    }
+    const mayUse: Snapshot['mayUse'] = (view, caller, { name, target }) =>
+      inViews.get(view)?.(name, target.name) === true &&
+      access.allows(access.audience(caller), { name, target: target.name })
+    const pageSize = settings.listPageSize
+    const { find, listed } = audiencesOf(access, views, facts, pageSize)
+    const lives = goods.flatMap(({ live }) => live ?? [])
+    const live = createLiveLists(this.#room, lives, { listed, offers: bound, mayUse, facts, pageSize })
     const snapshot: Snapshot = {
       number: ++this.#number,
       serverName: settings.name,
       instructions: settings.instructions,
       configError,
+      listPageSize: pageSize,
       catalogue: (view) => views.get(view),
-      ...audiencesOf(createAccess(settings.access as readonly AccessRule[]), views, facts, settings.listPageSize),
+      find,
+      listed,
+      offers: new Offered(bound),
+      mayUse,
+      ...(lives.length === 0 ? {} : { live }),
       accessVersion: JSON.stringify(settings.access),
       throttle: this.#room.throttle(settings.limits as readonly LimitRule[]),
       route(target) {
@@ -279,26 +311,26 @@ export class SnapshotBuilder {
   }
 }
 
-/** The tools of a view: those of its targets, and those that a pattern names. */
-function inView(
-  tools: readonly Tool[],
-  view: { readonly targets: readonly string[]; readonly tools: readonly string[] },
-): Tool[] {
+const versionOfMade = ({ tools, offers }: Made): string =>
+  versionOf(offers === undefined ? [tools.bytes] : [tools.bytes, Buffer.from(JSON.stringify(offers))])
+
+type InView = (name: string, target: string) => boolean
+
+/** A view has all of its targets, and what a pattern names. */
+function toInView(view: { readonly targets: readonly string[]; readonly tools: readonly string[] }): InView {
   const matchers = view.tools.map(toMatcher)
-  return tools.filter(
-    (tool) => view.targets.includes(tool.target.name) || matchers.some((matches) => matches(tool.name)),
-  )
+  return (name, target) => view.targets.includes(target) || matchers.some((matches) => matches(name))
 }
 
 function statusOf(source: Source, { failure, good }: Memory): TargetStatus {
   const kept = failure !== undefined && good !== undefined ? ['The version before it keeps serving.'] : []
   return {
     name: source.name,
-    kind: good?.route.target.kind ?? 'openapi',
+    kind: good?.made.kind ?? 'openapi',
     status: failure === undefined ? 'READY' : 'FAILED',
     reasons: failure === undefined ? heldOf(good) : [failure, ...kept],
     ...(good?.held?.version === undefined ? {} : { held: good.held.version }),
-    toolCount: good?.tools.entries.length ?? 0,
+    toolCount: good?.made.tools.entries.length ?? 0,
     version: good?.version ?? '',
     server: good?.server ?? '',
     source: source.path,

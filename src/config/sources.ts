@@ -4,12 +4,12 @@ import { basename, join, resolve } from 'node:path'
 import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { Settings } from './load.ts'
-import type { Managed } from './managed.ts'
-import { configSchema, type TargetConfig } from './schema.ts'
+import type { Managed, ManagedTarget } from './managed.ts'
+import { configSchema, descriptionOf, type TargetConfig } from './schema.ts'
 
 export interface Source {
   readonly name: string
-  /** Absolute path; empty when the configuration names a target whose description is nowhere. */
+  /** Absolute path; empty for an MCP server that is asked, and for a target whose description is nowhere. */
   readonly path: string
   readonly config: TargetConfig
   /** Our own admin API, which is called with its own credential. */
@@ -36,10 +36,17 @@ export const plainTarget = (): TargetConfig => {
   return parsed
 }
 
+/** A target that only `toolgate add` and the admin API say something of. */
+export function managedTarget({ tools, ...rest }: ManagedTarget = {}): TargetConfig {
+  const plain = plainTarget()
+  const chosen = tools === undefined ? {} : { include: [...tools.include], override: { ...tools.override } }
+  return { ...plain, ...rest, tools: { ...plain.tools, ...chosen } }
+}
+
 /** `Pet Store v2.yaml` → `Pet-Store-v2`; empty when nothing legal is left. */
 export const nameOfFile = (file: string): string =>
   basename(file)
-    .replace(/\.(?:lambda\.)?(?:ya?ml|json)$/i, '')
+    .replace(/\.(?:(?:lambda|smithy)\.)?(?:ya?ml|json)$/i, '')
     .replace(/[^A-Za-z0-9-]+/g, '-')
     .replace(/^-+|-+$/g, '')
     .slice(0, 64)
@@ -61,15 +68,13 @@ export function specFiles(folder: string): string[] {
 export function findSources(settings: Settings, managed: Managed): Source[] {
   const own = ownDescription()
   const sources = new Map<string, Source>()
-  const named = new Set(
-    Object.values(settings.targets).flatMap(({ openapi }) => (openapi === undefined ? [] : [openapi])),
-  )
+  const named = new Set(Object.values(settings.targets).map(descriptionOf))
   for (const path of specFiles(settings.specs)) {
     if (named.has(path) || resolve(path) === own) continue
     const name = nameOfFile(path)
     const configured = Object.hasOwn(settings.targets, name) ? settings.targets[name] : undefined
-    const config = configured ?? { ...plainTarget(), ...managed.get(name) }
-    const problem = problemOf(path, name, sources)
+    const config = configured ?? managedTarget(managed.get(name))
+    const problem = problemOf(name, sources, configured)
     sources.set(problem === undefined ? name : `${name} ${basename(path)}`, {
       name: name === '' ? basename(path) : name,
       path,
@@ -80,13 +85,14 @@ export function findSources(settings: Settings, managed: Managed): Source[] {
   }
   for (const [name, config] of Object.entries(settings.targets)) {
     if (sources.has(name)) continue
+    const path = descriptionOf(config)
     const problem =
-      config.openapi === undefined
+      path === undefined && config.mcp === undefined
         ? `No description: put one into ${settings.specs} or name it as targets.${name}.openapi.`
         : undefined
     sources.set(name, {
       name,
-      path: config.openapi ?? '',
+      path: path ?? '',
       config,
       own: false,
       ...(problem === undefined ? {} : { problem }),
@@ -104,9 +110,14 @@ export function findSources(settings: Settings, managed: Managed): Source[] {
   return [...sources.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-function problemOf(path: string, name: string, taken: ReadonlyMap<string, Source>): string | undefined {
+function problemOf(
+  name: string,
+  taken: ReadonlyMap<string, Source>,
+  configured: TargetConfig | undefined,
+): string | undefined {
   if (name === '') return 'The file’s name has no letter or digit that a target’s name could be made of.'
-  if (/\.lambda\.json$/i.test(path)) return 'Lambda functions are not a kind of target yet.'
+  if (configured !== undefined && (configured.mcp ?? descriptionOf(configured)) !== undefined)
+    return `The configuration gives the target ${name} another description; this one is not served.`
   return taken.has(name) ? `Another file gives the target name ${name}; this one is not served.` : undefined
 }
 

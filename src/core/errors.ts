@@ -18,6 +18,8 @@ const table = {
   unknown_method: { http: 404, rpc: -32601, words: 'This method does not exist here.', retry: false },
   invalid_params: { http: 400, rpc: -32602, words: 'The parameters do not fit the method.', retry: false },
   unknown_tool: { http: 200, rpc: -32602, words: 'There is no tool of this name. Ask tools/list again.', retry: false },
+  unknown_resource: { http: 200, rpc: -32602, words: 'There is no resource of this URI.', retry: false },
+  unknown_prompt: { http: 200, rpc: -32602, words: 'There is no prompt of this name.', retry: false },
   header_mismatch: {
     http: 400,
     rpc: -32020,
@@ -94,6 +96,12 @@ const table = {
     retry: true,
   },
   conflict: { http: 409, rpc: -32603, words: 'This is defined elsewhere and cannot be changed here.', retry: false },
+  quota_exceeded: {
+    http: 429,
+    rpc: -32003,
+    words: 'A quota is used up. Come back when it starts anew.',
+    retry: true,
+  },
   rate_limited: { http: 429, rpc: -32603, words: 'Too many of these came at once. Come back later.', retry: true },
   not_found: { http: 404, rpc: -32601, words: 'There is nothing here.', retry: false },
   overloaded: { http: 503, rpc: -32603, words: 'Too many calls are in flight. Try again shortly.', retry: true },
@@ -129,6 +137,12 @@ const table = {
   target_unresolved: { http: 502, rpc: -32603, words: 'The target’s name could not be resolved.', retry: true },
   target_unreachable: { http: 502, rpc: -32603, words: 'The target could not be reached.', retry: true },
   target_tls: { http: 502, rpc: -32603, words: 'The target’s certificate was refused.', retry: false },
+  target_refused: {
+    http: 502,
+    rpc: -32603,
+    words: 'The target did not begin what it was asked for. Tell the operator.',
+    retry: false,
+  },
   target_timeout: {
     http: 504,
     rpc: -32603,

@@ -127,16 +127,25 @@ export interface InboundResponse {
 }
 
 /** A block of an MCP result (2026-07-28 `ContentBlock`), as far as targets produce them. */
-export type Content =
-  | { readonly type: 'text'; readonly text: string }
-  | { readonly type: 'image' | 'audio'; readonly data: string; readonly mimeType: string }
-  | {
-      readonly type: 'resource'
-      readonly resource: { readonly uri: string; readonly mimeType?: string } & (
-        | { readonly text: string }
-        | { readonly blob: string }
-      )
-    }
+export type Content = BlockFacts &
+  (
+    | { readonly type: 'text'; readonly text: string }
+    | { readonly type: 'image' | 'audio'; readonly data: string; readonly mimeType: string }
+    | {
+        readonly type: 'resource'
+        readonly resource: { readonly uri: string; readonly mimeType?: string } & (
+          | { readonly text: string }
+          | { readonly blob: string }
+        )
+      }
+    | { readonly type: 'resource_link'; readonly uri: string; readonly name: string; readonly [member: string]: Json }
+  )
+
+/** What a target that speaks MCP says of a block besides. */
+interface BlockFacts {
+  readonly annotations?: { readonly [name: string]: Json }
+  readonly _meta?: { readonly [name: string]: Json }
+}
 
 /** What a call came to, before it is put into words for a client. */
 export interface Outcome {
@@ -170,6 +179,8 @@ export type OutcomeKind =
   | 'target_error'
   | 'invalid_arguments'
   | 'failed'
+  /** The target took nothing on: nothing was sent, or it was refused for want of a credential. */
+  | 'unreached'
   | 'cancelled'
   | 'input_required'
   | 'unknown'

@@ -148,16 +148,19 @@ export function scrubOutcome(outcome: Outcome, secrets: readonly Secret[]): Outc
 }
 
 function scrubBlock(block: Content, clean: (text: string) => string): Content {
-  if (block.type === 'text') {
-    const text = clean(block.text)
-    return text === block.text ? block : { ...block, text }
+  const value = <T extends object>(json: T): T => JSON.parse(clean(JSON.stringify(json))) as T
+  if (block.type === 'resource_link') return value(block)
+  const facts = {
+    ...(block.annotations === undefined ? {} : { annotations: value(block.annotations) }),
+    ...(block._meta === undefined ? {} : { _meta: value(block._meta) }),
   }
-  if (block.type !== 'resource') return { ...block, mimeType: clean(block.mimeType) }
+  if (block.type === 'text') return { ...block, ...facts, text: clean(block.text) }
+  if (block.type !== 'resource') return { ...block, ...facts, mimeType: clean(block.mimeType) }
   const { resource } = block
   const named = {
     ...resource,
     uri: clean(resource.uri),
     ...(resource.mimeType === undefined ? {} : { mimeType: clean(resource.mimeType) }),
   }
-  return { type: 'resource', resource: 'text' in named ? { ...named, text: clean(named.text) } : named }
+  return { type: 'resource', ...facts, resource: 'text' in named ? { ...named, text: clean(named.text) } : named }
 }

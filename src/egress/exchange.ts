@@ -35,14 +35,14 @@ export interface Carrier {
 }
 
 /** The part of undici’s controller that is used. */
-interface Controller {
+export interface Controller {
   abort(reason: Error): void
 }
 
-type Fields = Readonly<Record<string, string | string[] | undefined>>
+export type Fields = Readonly<Record<string, string | string[] | undefined>>
 
 /** Set-Cookie is dropped: a gateway that kept a target’s cookies would mix its callers’ sessions. */
-const headersOf = (fields: Fields): Map<string, string> => {
+export const headersOf = (fields: Fields): Map<string, string> => {
   const headers = new Map<string, string>()
   for (const name of Object.keys(fields)) {
     const value = fields[name]
@@ -63,7 +63,7 @@ const decoded = async (response: InboundResponse, encoding: string, limit: numbe
 const cancelled = (): GatewayError => new GatewayError('cancelled')
 
 /** The reason undici hears for a connection that is no longer wanted; the caller has been answered by then. */
-const unwanted = new Error('the caller has been answered')
+export const unwanted = new Error('the caller has been answered')
 
 export class Exchange {
   readonly #options: SendOptions

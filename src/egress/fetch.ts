@@ -18,8 +18,10 @@ import { Exchange } from './exchange.ts'
 import type { SendOptions } from './exchange.ts'
 import { connectFailure } from './failure.ts'
 import { buildCall } from './request.ts'
+import { type Opened, type OpenOptions, StreamExchange } from './stream.ts'
 
 export type { SendOptions } from './exchange.ts'
+export type { Opened, OpenOptions } from './stream.ts'
 
 /** The connections to one origin. */
 export interface Channel {
@@ -28,7 +30,12 @@ export interface Channel {
    * of another origin, `request_unbuildable`, `overloaded`, `cancelled`, `egress_refused` and the `target_…` errors.
    */
   send(request: OutboundRequest, options: SendOptions): Promise<InboundResponse>
-  /** Ends after what is in flight; later sends give `draining`. */
+  /**
+   * Sends one request and gives its answer as it comes, never repeated and in no content encoding. Streams have
+   * connections of their own, so that those which stay open leave the others free. Throws what `send` throws.
+   */
+  open(request: OutboundRequest, options: OpenOptions): Promise<Opened>
+  /** Ends after what is in flight, streams at the latest after `limits.drainMs`; later requests give `draining`. */
   close(): Promise<void>
 }
 
@@ -185,18 +192,23 @@ const connectorTo = (place: Place, allow: AllowList, clock: Clock, lookup: Looku
 }
 
 const createChannel = (place: Place, connect: buildConnector.connector, clock: Clock, onClose: () => void): Channel => {
-  const pool = new Pool(place.origin, {
-    connect,
-    connections: limits.connectionsPerTarget,
-    pipelining: 1,
-    allowH2: false,
-    maxHeaderSize: limits.responseHeaderBytes,
-    keepAliveTimeout: limits.targetKeepAliveMs,
-    keepAliveMaxTimeout: limits.targetKeepAliveMsMax,
-    // the exchange has its own deadlines, on the gateway’s clock
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  })
+  const poolOf = (connections: number): Pool =>
+    new Pool(place.origin, {
+      connect,
+      connections,
+      pipelining: 1,
+      allowH2: false,
+      maxHeaderSize: limits.responseHeaderBytes,
+      keepAliveTimeout: limits.targetKeepAliveMs,
+      keepAliveMaxTimeout: limits.targetKeepAliveMsMax,
+      // the exchange has its own deadlines, on the gateway’s clock
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    })
+  const pool = poolOf(limits.connectionsPerTarget)
+  /** Made for the first of them: most targets have none. */
+  let streams: Pool | undefined
+  let streaming = 0
   const heldMax = limits.connectionsPerTarget + limits.waitingPerTarget
   /** Requests the pool holds: on a connection or waiting for one, wanted still or not. */
   let held = 0
@@ -218,12 +230,34 @@ const createChannel = (place: Place, connect: buildConnector.connector, clock: C
         })
         pool.dispatch(call, exchange)
       }),
+    open: (request, options) =>
+      new Promise((resolve, reject) => {
+        const headers = new Map([...request.headers, ['accept-encoding', 'identity']])
+        const call = buildCall(place.origin, { ...request, headers })
+        if (options.signal?.aborted === true) throw new GatewayError('cancelled')
+        if (closing !== undefined) throw new GatewayError('draining')
+        if (streaming >= limits.streamsPerTarget) throw new GatewayError('overloaded')
+        streaming += 1
+        const release = (): void => {
+          streaming -= 1
+        }
+        streams ??= poolOf(limits.streamsPerTarget)
+        streams.dispatch(call, new StreamExchange(options, clock, { resolve, reject, release }))
+      }),
     close() {
       onClose()
-      closing ??= pool.close()
+      closing ??= Promise.all([pool.close(), endStreams(streams, clock)]).then(() => undefined)
       return closing
     },
   }
+}
+
+/** Nothing says when a stream is over, so it is not waited for without end. */
+const endStreams = async (streams: Pool | undefined, clock: Clock): Promise<void> => {
+  if (streams === undefined) return
+  const stopTimer = clock.after(limits.drainMs, () => void streams.destroy(new GatewayError('draining')))
+  await streams.close()
+  stopTimer()
 }
 
 /** Throws `bad_config` when an entry of `allow` is wrong. */

@@ -1,6 +1,6 @@
 /** What the wire needs of the gateway. */
 import type { Authenticate } from '../auth/authenticate.ts'
-import type { CallRoom } from '../call/call.ts'
+import type { CallRoom } from '../call/metered.ts'
 import type { Snapshot } from '../call/snapshot.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Log } from '../core/log.ts'

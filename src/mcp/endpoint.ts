@@ -9,7 +9,7 @@ import { Exchange, type Headers } from './exchange.ts'
 import { answerLegacy, endSession, openStream, SessionNotes } from './legacy.ts'
 import { errorMessage, type Message, objectParam, parseMessage, Refusal } from './message.ts'
 import { answerModern } from './modern.ts'
-import { logged } from './tools.ts'
+import { logged } from './answer.ts'
 import { isLegacyVersion, meta, modernVersion } from './versions.ts'
 
 const exposed = 'Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After'

@@ -1,12 +1,16 @@
-/** Who wants to hear that the list of tools has changed: open streams, by view, bounded in number. */
+/** Who wants to hear what has changed, lists and resources: open streams, by view, bounded in number. */
 import { limits } from '../core/limits.ts'
 import { GatewayError } from '../core/errors.ts'
+
+export type List = 'tools' | 'prompts' | 'resources'
 
 export interface Listener {
   readonly view: string
   /** Whose it is (`principalKey`). */
   readonly owner: string
-  changed(): void
+  changed(list: List): void
+  /** A resource that its owner has subscribed to, on this stream or another. */
+  updated(uri: string): void
   /** The gateway is going away. */
   close(): void
 }
@@ -33,8 +37,12 @@ export class Hub {
     }
   }
 
-  changed(views: ReadonlySet<string>): void {
-    for (const listener of this.#listeners) if (views.has(listener.view)) listener.changed()
+  changed(list: List, views: ReadonlySet<string>): void {
+    for (const listener of this.#listeners) if (views.has(listener.view)) listener.changed(list)
+  }
+
+  updated(owner: string, uri: string): void {
+    for (const listener of this.#listeners) if (listener.owner === owner) listener.updated(uri)
   }
 
   close(): void {

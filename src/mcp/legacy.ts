@@ -21,9 +21,11 @@ import {
   requestMessage,
   resultMessage,
 } from './message.ts'
-import { capabilitiesIn, wantsLevel } from './modern.ts'
+import { capabilitiesIn, serverCapabilities, wantsLevel } from './modern.ts'
 import type { Reply } from './reply.ts'
-import { answerCall, type Asked, capabilityFor, type Era, listTools, readCall } from './tools.ts'
+import { type Asked, capabilityFor, type Era } from './era.ts'
+import { answerOffer, isListOfOffers, listOffers } from './offers.ts'
+import { answerCall, listTools, readCall } from './tools.ts'
 import { isLegacyVersion, legacyVersions } from './versions.ts'
 
 type Request = Extract<Message, { kind: 'request' }>
@@ -35,12 +37,15 @@ interface Session {
   readonly capabilities: readonly ClientCapability[]
 }
 
-/** Sessions ended, and log levels set, in this process: both may be forgotten without harm, so both are bounded. */
+/** Sessions ended, log levels and subscriptions, in this process: all may be forgotten without harm, so all are bounded. */
 export class SessionNotes {
   readonly #ended = new Set<string>()
   readonly #levels = new Map<string, string>()
+  /** URIs that a session has subscribed to. */
+  readonly #watched = new Map<string, Set<string>>()
 
   end(id: string): void {
+    this.#watched.delete(id)
     this.#ended.add(id)
     if (this.#ended.size > limits.sessionsRemembered)
       for (const first of this.#ended) return void this.#ended.delete(first)
@@ -58,6 +63,28 @@ export class SessionNotes {
 
   level(id: string): string | undefined {
     return this.#levels.get(id)
+  }
+
+  /** Notes a subscription to a resource. Throws `over_limit` past `limits.resourcesWatched` of a session. */
+  watch(id: string, uri: string): void {
+    const watched = this.#watched.get(id) ?? new Set()
+    if (watched.size >= limits.resourcesWatched && !watched.has(uri))
+      throw new GatewayError('over_limit', {
+        words: `A session subscribes to at most ${limits.resourcesWatched} resources.`,
+      })
+    watched.add(uri)
+    this.#watched.delete(id)
+    this.#watched.set(id, watched)
+    if (this.#watched.size > limits.sessionsRemembered)
+      for (const first of this.#watched.keys()) return void this.#watched.delete(first)
+  }
+
+  unwatch(id: string, uri: string): void {
+    this.#watched.get(id)?.delete(uri)
+  }
+
+  watches(id: string, uri: string): boolean {
+    return this.#watched.get(id)?.has(uri) === true
   }
 }
 
@@ -110,7 +137,7 @@ async function answerRequest(
         return
       }
       case 'tools/list':
-        listTools(context, exchange, headers, view, caller, false, message.id, message.params)
+        await listTools(context, exchange, headers, view, caller, false, message.id, message.params, bytesIn)
         return
       case 'ping':
         answer(resultMessage(message.id, '{}'))
@@ -120,12 +147,29 @@ async function answerRequest(
         answer(resultMessage(message.id, '{}'))
         return
       default:
-        throw new GatewayError('unknown_method')
+        if (!context.current().offers.isOffered) throw new GatewayError('unknown_method')
+        if (isListOfOffers(message.method)) {
+          const list = await listOffers(context, exchange, view, caller, message.method, message.params, bytesIn, '')
+          answer(resultMessage(message.id, list))
+          return
+        }
+        noteSubscription(notes, session, message)
+        await answerOffer(
+          context,
+          exchange,
+          headers,
+          message,
+          view,
+          caller,
+          bytesIn,
+          era(context, notes, session, caller),
+          {},
+        )
     }
   } catch (error) {
     // Older clients take any status but 200 for a broken transport; what a method refuses is an answer.
     if (!(error instanceof GatewayError)) throw error
-    answer(errorMessage(message.id, error))
+    answer(errorMessage(message.id, error, false))
   }
 }
 
@@ -143,10 +187,10 @@ function initialize(
   const capabilities = capabilitiesIn(declared).filter((name) => name !== urlCapability || version === '2025-11-25')
   const until = context.clock.now() + limits.sessionMs
   const session = context.seal.close({ version, capabilities, until }, 'session', principalKey(caller))
-  const { serverName, instructions } = context.current()
+  const { serverName, instructions, offers } = context.current()
   const result = {
     protocolVersion: version,
-    capabilities: { tools: { listChanged: true }, logging: {} },
+    capabilities: { ...serverCapabilities(offers.isOffered), logging: {} },
     serverInfo: { name: serverName, version: context.version },
     ...(instructions === undefined ? {} : { instructions }),
   }
@@ -181,6 +225,14 @@ function setLevel(notes: SessionNotes, session: Session, level: Json | undefined
   if (session.id !== '') notes.setLevel(session.id, level)
 }
 
+/** What a session wants to hear of is known before its server may tell of it. */
+function noteSubscription(notes: SessionNotes, session: Session, { method, params }: Request): void {
+  const uri = param(params, 'uri')
+  if (typeof uri !== 'string' || session.id === '') return
+  if (method === 'resources/subscribe') notes.watch(session.id, uri)
+  if (method === 'resources/unsubscribe') notes.unwatch(session.id, uri)
+}
+
 /** `GET`: a stream that says when the list of tools has changed. */
 export function openStream(
   context: McpContext,
@@ -190,11 +242,17 @@ export function openStream(
   view: string,
   caller: Principal,
 ): void {
-  openSession(context, notes, exchange, caller)
+  const session = openSession(context, notes, exchange, caller)
   const remove = context.hub.add({
     view,
     owner: principalKey(caller),
-    changed: () => events.send(notificationMessage('notifications/tools/list_changed', {})),
+    changed: (list) => {
+      if (list === 'tools' || context.current().offers.isOffered)
+        events.send(notificationMessage(`notifications/${list}/list_changed`, {}))
+    },
+    updated: (uri) => {
+      if (notes.watches(session.id, uri)) events.send(notificationMessage('notifications/resources/updated', { uri }))
+    },
     close: () => events.end(),
   })
   const events = exchange.events(headers)

@@ -106,10 +106,14 @@ const head = (id: Id | undefined): string => (id === undefined ? '' : `"id":${JS
 /** A success whose result is JSON text already. */
 export const resultMessage = (id: Id, result: string): string => `{"jsonrpc":"2.0",${head(id)}"result":${result}}`
 
+/** MCP 2025-11-25 and before, resources: the code of one that is not there. */
+const olderUnknownResource = -32_002
+
 /** A failure in the table's words; a refusal without a readable id carries none. */
-export function errorMessage(id: Id | undefined, error: GatewayError): string {
+export function errorMessage(id: Id | undefined, error: GatewayError, modern = true): string {
   const data = error.data === undefined ? '' : `,"data":${JSON.stringify(error.data)}`
-  return `{"jsonrpc":"2.0",${head(id)}"error":{"code":${error.rpc},"message":${JSON.stringify(error.message)}${data}}}`
+  const code = error.code === 'unknown_resource' && !modern ? olderUnknownResource : error.rpc
+  return `{"jsonrpc":"2.0",${head(id)}"error":{"code":${code},"message":${JSON.stringify(error.message)}${data}}}`
 }
 
 export const notificationMessage = (method: string, params: Params): string =>

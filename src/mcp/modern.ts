@@ -2,9 +2,11 @@
 import { principalKey } from '../auth/authenticate.ts'
 import type { Snapshot } from '../call/snapshot.ts'
 import { GatewayError } from '../core/errors.ts'
+import { limits } from '../core/limits.ts'
 import type { InputRequest, Json, Principal } from '../core/model.ts'
 import type { ClientCapability } from '../transports/transport.ts'
 import type { McpContext } from './context.ts'
+import type { List } from './hub.ts'
 import type { Exchange, Headers } from './exchange.ts'
 import {
   isObject,
@@ -16,17 +18,10 @@ import {
   Refusal,
   resultMessage,
 } from './message.ts'
-import {
-  answerCall,
-  type Asked,
-  capabilityFor,
-  type Era,
-  listTools,
-  readAnswers,
-  readCall,
-  sealState,
-  type ToolCall,
-} from './tools.ts'
+import { type Asked, capabilityFor, type Era, type ToolCall } from './era.ts'
+import { answerOffer, isListOfOffers, listOffers, watchResource } from './offers.ts'
+import { readAnswers, sealState } from './resume.ts'
+import { answerCall, listTools, readCall } from './tools.ts'
 import { meta, modernVersion } from './versions.ts'
 
 type Request = Extract<Message, { kind: 'request' }>
@@ -56,8 +51,10 @@ export async function answerModern(
     exchange.send(202, headers)
     return
   }
+  const answer = (result: string): void =>
+    exchange.send(200, { ...headers, 'content-type': 'application/json' }, resultMessage(message.id, result))
   try {
-    const capabilities = checkRequest(exchange, message)
+    const capabilities = checkRequest(exchange, message, context.current().offers.isOffered)
     switch (message.method) {
       case 'tools/call': {
         const call = readCall(message.id, message.params, view, caller, bytesIn)
@@ -72,27 +69,64 @@ export async function answerModern(
         return
       }
       case 'tools/list':
-        listTools(context, exchange, headers, view, caller, true, message.id, message.params)
+        await listTools(context, exchange, headers, view, caller, true, message.id, message.params, bytesIn)
         return
       case 'server/discover':
-        exchange.send(
-          200,
-          { ...headers, 'content-type': 'application/json' },
-          resultMessage(message.id, discover(context)),
-        )
+        answer(discover(context))
+        return
+      case 'subscriptions/listen':
+        await listen(context, exchange, headers, view, caller, message, capabilitiesIn(capabilities), bytesIn)
         return
       default:
-        listen(context, exchange, headers, view, caller, message)
+        if (isListOfOffers(message.method)) {
+          const facts = listFacts(context.current().serverName, context.version)
+          answer(await listOffers(context, exchange, view, caller, message.method, message.params, bytesIn, facts))
+          return
+        }
+        await answerOffer(
+          context,
+          exchange,
+          headers,
+          message,
+          view,
+          caller,
+          bytesIn,
+          era(context, message.params, capabilities),
+          offerFacts(context, message.method),
+        )
     }
   } catch (error) {
     throw error instanceof GatewayError ? new Refusal(error, message.id) : error
   }
 }
 
+/** What this revision wants in a result of an MCP server that is passed through. */
+const offerFacts = (context: McpContext, method: string): { readonly [member: string]: Json } => ({
+  resultType: 'complete',
+  // what a server's resource says is good for as long as it says nothing else
+  ...(method === 'resources/read' ? { ttlMs: 0, cacheScope: 'private' } : {}),
+  _meta: { [meta.serverInfo]: { name: context.current().serverName, version: context.version } },
+})
+
 const methods = new Set(['tools/call', 'tools/list', 'server/discover', 'subscriptions/listen'])
+const offerMethods = new Set([
+  'prompts/list',
+  'prompts/get',
+  'resources/list',
+  'resources/templates/list',
+  'resources/read',
+  'completion/complete',
+])
+
+/** The parameter that `Mcp-Name` repeats. */
+const named: ReadonlyMap<string, string> = new Map([
+  ['tools/call', 'name'],
+  ['prompts/get', 'name'],
+  ['resources/read', 'uri'],
+])
 
 /** The checks of the transport, in the order that the specification’s errors want; gives the declared capabilities. */
-function checkRequest(exchange: Exchange, message: Request): { readonly [name: string]: Json } {
+function checkRequest(exchange: Exchange, message: Request, offers: boolean): { readonly [name: string]: Json } {
   const header = exchange.header('mcp-protocol-version')
   if (header === undefined)
     throw new GatewayError('header_mismatch', { words: 'The header MCP-Protocol-Version is missing.' })
@@ -109,9 +143,11 @@ function checkRequest(exchange: Exchange, message: Request): { readonly [name: s
     })
   if (exchange.header('mcp-method') !== message.method)
     throw new GatewayError('header_mismatch', { words: 'The header Mcp-Method is missing or is not the method.' })
-  if (!methods.has(message.method)) throw new GatewayError('unknown_method')
-  if (message.method === 'tools/call' && decodeHeader(exchange.header('mcp-name')) !== param(message.params, 'name'))
-    throw new GatewayError('header_mismatch', { words: 'The header Mcp-Name is missing or is not `params.name`.' })
+  if (!methods.has(message.method) && !(offers && offerMethods.has(message.method)))
+    throw new GatewayError('unknown_method')
+  const name = named.get(message.method)
+  if (name !== undefined && decodeHeader(exchange.header('mcp-name')) !== param(message.params, name))
+    throw new GatewayError('header_mismatch', { words: `The header Mcp-Name is missing or is not \`params.${name}\`.` })
   return capabilities
 }
 
@@ -124,11 +160,11 @@ function decodeHeader(value: string | undefined): string | undefined {
 }
 
 function discover(context: McpContext): string {
-  const { serverName, instructions } = context.current()
+  const { serverName, instructions, offers } = context.current()
   const facts = {
     resultType: 'complete',
     supportedVersions: [modernVersion],
-    capabilities: { tools: { listChanged: true } },
+    capabilities: serverCapabilities(offers.isOffered),
     ...(instructions === undefined ? {} : { instructions }),
     ttlMs: listTtlMs,
     cacheScope: 'private',
@@ -136,6 +172,14 @@ function discover(context: McpContext): string {
   }
   return JSON.stringify(facts)
 }
+
+/** What is declared of this server; prompts and resources where an MCP server is among its targets. */
+export const serverCapabilities = (offers: boolean): { readonly [name: string]: object } => ({
+  tools: { listChanged: true },
+  ...(offers
+    ? { prompts: { listChanged: true }, resources: { listChanged: true, subscribe: true }, completions: {} }
+    : {}),
+})
 
 /** Made once a snapshot: it stands in every result. */
 const infos = new WeakMap<Snapshot, string>()
@@ -200,22 +244,42 @@ function inputRequired(
   return { kind: 'result', text: JSON.stringify(result) }
 }
 
+/** The notification that says that a list has changed, and the name by which a client asks for it. */
+const listChanges = {
+  tools: ['toolsListChanged', 'notifications/tools/list_changed'],
+  prompts: ['promptsListChanged', 'notifications/prompts/list_changed'],
+  resources: ['resourcesListChanged', 'notifications/resources/list_changed'],
+} as const satisfies Record<List, readonly [string, string]>
+
 /** `subscriptions/listen`: a stream that first says what it will tell, then tells it, each time with its own id. */
-function listen(
+async function listen(
   context: McpContext,
   exchange: Exchange,
   headers: Headers,
   view: string,
   caller: Principal,
   message: Request,
-): void {
-  const wanted = objectParam(message.params, 'notifications')?.['toolsListChanged'] === true
+  capabilities: readonly ClientCapability[],
+  bytesIn: number,
+): Promise<void> {
+  const asked = objectParam(message.params, 'notifications') ?? {}
+  const wants = (list: List): boolean =>
+    asked[listChanges[list][0]] === true && (list === 'tools' || context.current().offers.isOffered)
   const tag = { _meta: { [meta.subscription]: message.id } }
+  const uris = asked['resourceSubscriptions']
+  const wanted = Array.isArray(uris) ? uris.filter((uri) => typeof uri === 'string') : []
+  const watching = { context, exchange, view, caller, capabilities, messageId: message.id, bytesIn }
+  const watched = new Set<string>()
+  for (const uri of wanted.slice(0, limits.resourcesWatched))
+    if (await watchResource(watching, 'resources/subscribe', uri)) watched.add(uri)
   const remove = context.hub.add({
     view,
     owner: principalKey(caller),
-    changed: () => {
-      if (wanted) events.send(notificationMessage('notifications/tools/list_changed', tag))
+    changed: (list) => {
+      if (wants(list)) events.send(notificationMessage(listChanges[list][1], tag))
+    },
+    updated: (uri) => {
+      if (watched.has(uri)) events.send(notificationMessage('notifications/resources/updated', { ...tag, uri }))
     },
     close: () => {
       events.send(resultMessage(message.id, '{"resultType":"complete"}'))
@@ -223,7 +287,13 @@ function listen(
     },
   })
   const events = exchange.events(headers)
-  exchange.onHangUp(remove)
-  const notifications: { [name: string]: Json } = wanted ? { toolsListChanged: true } : {}
+  exchange.onHangUp(() => {
+    remove()
+    for (const uri of watched) void watchResource(watching, 'resources/unsubscribe', uri)
+  })
+  const notifications: { [name: string]: Json } = Object.fromEntries(
+    (['tools', 'prompts', 'resources'] as const).filter(wants).map((list) => [listChanges[list][0], true]),
+  )
+  if (watched.size > 0) notifications['resourceSubscriptions'] = [...watched]
   events.send(notificationMessage('notifications/subscriptions/acknowledged', { ...tag, notifications }))
 }

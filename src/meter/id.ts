@@ -9,9 +9,10 @@ const counterMax = 0xfff
 /**
  * Answers a function that makes UUIDv7 strings. They grow strictly within one process, even when the clock steps back:
  * `rand_a` is a counter (RFC 9562 §6.2, method 1) that starts at a random place in its lower half every millisecond,
- * and a full counter borrows the next millisecond. The other 62 bits are random.
+ * and a full counter borrows the next millisecond. The other 62 bits are random. An id may be asked to be of the
+ * millisecond `fromMs` at least, so that it is greater than one made elsewhere.
  */
-export const createIds = (clock: Clock): (() => string) => {
+export const createIds = (clock: Clock): ((fromMs?: number) => string) => {
   const pool = Buffer.allocUnsafe(poolBytes)
   let digits = ''
   let used = 0
@@ -35,8 +36,8 @@ export const createIds = (clock: Clock): (() => string) => {
     prefix = `${time.slice(0, 8)}-${time.slice(8)}-7`
   }
 
-  return () => {
-    const now = clock.now()
+  return (fromMs = 0) => {
+    const now = Math.max(clock.now(), fromMs)
     if (now > lastMs) startMillisecond(now)
     else if (counter === counterMax) startMillisecond(lastMs + 1)
     else counter += 1
@@ -45,3 +46,6 @@ export const createIds = (clock: Clock): (() => string) => {
     return `${prefix}${counter.toString(16).padStart(3, '0')}-${variant}${tail.slice(1, 4)}-${tail.slice(4)}`
   }
 }
+
+/** The millisecond that an id carries. */
+export const millisecondOf = (id: string): number => Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)

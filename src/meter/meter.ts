@@ -3,8 +3,18 @@ import type { Clock } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { OutcomeKind, Principal } from '../core/model.ts'
+import type { MeterKind } from '../store/store.ts'
 import { createIds } from './id.ts'
-import { beginLine, endLine, lineOverheadBytes, namesText } from './line.ts'
+import {
+  beginLine,
+  billedByDefault,
+  type CallContext,
+  contextText,
+  endLine,
+  lineOverheadBytes,
+  namesText,
+  unitsOf,
+} from './line.ts'
 import { type Disk, type Durability, openSpool, type Spool, type SpoolFault } from './spool.ts'
 
 interface MeteredTool {
@@ -21,6 +31,21 @@ export interface CallResult {
   readonly bytesIn: number
   /** Bytes of the answer. */
   readonly bytesOut: number
+  /** Milliseconds of it that were spent waiting on the target. */
+  readonly waitMs?: number | undefined
+}
+
+/** What has no effect on a target, so that one line tells it all. */
+export interface NotedThing {
+  readonly meter: Exclude<MeterKind, 'call'>
+  /** Empty for none. */
+  readonly name: string
+  readonly target: string
+}
+
+export interface NoteResult extends Omit<CallResult, 'waitMs'>, CallContext {
+  /** How long it took, in milliseconds; 0 when left out. */
+  readonly ms?: number | undefined
 }
 
 /** One call under way. */
@@ -39,7 +64,12 @@ export interface Meter {
    * Records that a call is about to be made, and resolves when that is on file. Rejects with `not_recorded` when it cannot
    * be done, and then the call must not be made; `overloaded` over `limits.spoolOpenCalls`.
    */
-  begin(who: Principal, tool: MeteredTool): Promise<Entry>
+  begin(who: Principal, tool: MeteredTool, context?: CallContext): Promise<Entry>
+  /**
+   * Records a search or a listing, which changes nothing at a target, after it was made: in one line, with no begin.
+   * Resolves when that is on file. Rejects as `begin` does, and then its answer must not leave.
+   */
+  note(who: Principal, thing: NotedThing, result: NoteResult): Promise<void>
   /** False while calls cannot be recorded. Readiness follows it. */
   readonly healthy: boolean
   /** Everything recorded is on disk when this resolves. */
@@ -53,21 +83,23 @@ export interface MeterOptions {
   readonly clock: Clock
   readonly onFault: (fault: SpoolFault) => void
   readonly disk?: Disk
+  /** Outcomes that are one unit each; `billedByDefault` when left out. */
+  readonly billed?: ReadonlySet<OutcomeKind>
 }
 
 /** Lengths first, so that no two different lists of names give one key. */
-const keyOf = (who: Principal, tool: MeteredTool): string =>
-  `${who.tenant.length},${who.subject.length},${who.client.length},${tool.target.length}:` +
+const keyOf = (who: Principal, tool: MeteredTool, meter: MeterKind): string =>
+  `${meter},${who.tenant.length},${who.subject.length},${who.client.length},${tool.target.length}:` +
   `${who.tenant}${who.subject}${who.client}${tool.target}${tool.name}`
 
 /** `namesText`, remembered for the `limits.meterNames` pairs of principal and tool that were first seen last. */
-const createNames = (): ((who: Principal, tool: MeteredTool) => string) => {
+const createNames = (): ((who: Principal, tool: MeteredTool, meter: MeterKind) => string) => {
   const known = new Map<string, string>()
-  return (who, tool) => {
-    const key = keyOf(who, tool)
+  return (who, tool, meter) => {
+    const key = keyOf(who, tool, meter)
     const found = known.get(key)
     if (found !== undefined) return found
-    const names = namesText(who, tool)
+    const names = namesText(who, tool, meter)
     // names are not cut to fit: two principals could become one on a bill
     if (Buffer.byteLength(names) + lineOverheadBytes > limits.spoolLineBytes)
       throw new GatewayError('not_recorded', {
@@ -79,50 +111,68 @@ const createNames = (): ((who: Principal, tool: MeteredTool) => string) => {
   }
 }
 
+/** What all entries of a meter share. */
+interface Room {
+  readonly clock: Clock
+  readonly spool: Spool
+  readonly billed: ReadonlySet<OutcomeKind>
+}
+
 class SpoolEntry implements Entry {
   readonly id: string
   readonly #at: number
   readonly #startedMs: number
   readonly #names: string
-  readonly #clock: Clock
-  readonly #spool: Spool
+  readonly #room: Room
   #ended = false
 
-  constructor(id: string, at: number, names: string, clock: Clock, spool: Spool) {
+  constructor(id: string, at: number, names: string, room: Room) {
     this.id = id
     this.#at = at
-    this.#startedMs = clock.monotonic()
+    this.#startedMs = room.clock.monotonic()
     this.#names = names
-    this.#clock = clock
-    this.#spool = spool
+    this.#room = room
   }
 
   end(result: CallResult): Promise<void> {
     if (this.#ended) return Promise.resolve()
     this.#ended = true
-    const { outcome, status, bytesIn, bytesOut } = result
-    const ms = this.#clock.monotonic() - this.#startedMs
-    return this.#spool.end(this.id, endLine(this.id, this.#at, this.#names, { outcome, status, ms, bytesIn, bytesOut }))
+    const { clock, spool, billed } = this.#room
+    const { outcome, status, bytesIn, bytesOut, waitMs } = result
+    const ms = clock.monotonic() - this.#startedMs
+    const units = unitsOf(outcome, billed)
+    const figures = { outcome, status, ms, waitMs, bytesIn, bytesOut, units }
+    return spool.end(this.id, endLine(this.id, this.#at, this.#names, figures))
   }
 }
 
 /** Opens a meter on the spool in `dir`. It does not throw for a directory that cannot be written: it is then not healthy. */
 export const createMeter = (options: MeterOptions): Meter => {
-  const { clock } = options
+  const { clock, billed = billedByDefault } = options
   const spool = openSpool(options)
+  const room: Room = { clock, spool, billed }
   const nextId = createIds(clock)
   const namesOf = createNames()
   return {
     get healthy() {
       return spool.healthy
     },
-    async begin(who, tool) {
-      const names = namesOf(who, tool)
+    async begin(who, tool, context) {
+      const names = namesOf(who, tool, 'call') + contextText(context)
       const id = nextId()
       const at = clock.now()
-      const entry = new SpoolEntry(id, at, names, clock, spool)
+      const entry = new SpoolEntry(id, at, names, room)
       await spool.begin(id, beginLine(id, at, names))
       return entry
+    },
+    async note(who, thing, result) {
+      const names = namesOf(who, thing, thing.meter) + contextText(result)
+      const id = nextId()
+      const { outcome, status, ms = 0, bytesIn, bytesOut } = result
+      const figures = { outcome, status, ms, bytesIn, bytesOut, units: unitsOf(outcome, billed) }
+      // as of a call, the moment is that of the beginning
+      const at = Math.max(0, clock.now() - Math.round(ms))
+      await spool.note(id, endLine(id, at, names, figures))
     },
     close: () => spool.close(),
   }

@@ -37,13 +37,21 @@ const roundHalfEven = (value: bigint, unit: bigint): bigint => {
 }
 
 /**
- * An amount of 10⁻¹² as a decimal with nine digits after the point, for example `0.005000000`. This is the only place
- * where an amount is rounded, half to even.
+ * An amount of 10⁻¹² as a decimal with so many digits after the point (0 to 12), for example `0.005000000`. This is the
+ * only place where an amount is rounded, half to even.
  */
-export const formatCost = (amount: bigint): string => {
+export const formatCost = (amount: bigint, decimals = shownDecimals): string => {
   const size = amount < 0n ? -amount : amount
-  const shown = roundHalfEven(size, 10n ** BigInt(amountDecimals - shownDecimals))
-  const digits = shown.toString().padStart(shownDecimals + 1, '0')
+  const shown = roundHalfEven(size, 10n ** BigInt(amountDecimals - decimals))
+  const digits = shown.toString().padStart(decimals + 1, '0')
   const sign = amount < 0n && shown !== 0n ? '-' : ''
-  return `${sign}${digits.slice(0, -shownDecimals)}.${digits.slice(-shownDecimals)}`
+  const whole = digits.slice(0, digits.length - decimals)
+  return decimals === 0 ? `${sign}${whole}` : `${sign}${whole}.${digits.slice(-decimals)}`
+}
+
+/** A price of `parsePrice` as the shortest decimal string that reads the same, for example `0.005`. */
+export const formatPrice = (price: bigint): string => {
+  const digits = price.toString().padStart(priceDecimals + 1, '0')
+  const fraction = digits.slice(-priceDecimals).replace(/0+$/, '')
+  return `${digits.slice(0, -priceDecimals)}${fraction === '' ? '' : `.${fraction}`}`
 }

@@ -1,8 +1,9 @@
 /** Reading the spool: which segments there are, whose they are, and the complete lines in them. Reading never changes one. */
 import { closeSync, fstatSync, openSync, readdirSync, readSync, rmSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { limits } from '../core/limits.ts'
-import { type CallRecord, type Line, parseLine } from './line.ts'
+import { isSealAt } from './chain.ts'
+import { type CallRecord, type LedgerEvent, type Line, parseLine, type Seal } from './line.ts'
 
 export interface SegmentFile {
   /** `<uuidv7>-<pid>.ndjson`; in order of names they are in order of time. */
@@ -17,6 +18,8 @@ export interface SegmentFile {
 }
 
 export interface Batch {
+  /** Whole lines, up to `next`. */
+  readonly bytes: Buffer
   readonly lines: readonly Line[]
   /** Lines that could not be read. */
   readonly torn: number
@@ -26,6 +29,10 @@ export interface Batch {
 
 const nameSyntax = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}-(\d{1,10})\.ndjson(\.tmp)?$/
 const newline = 0x0a
+
+/** Whether a file of this name is a segment that is shown. */
+export const isSegmentName = (name: string): boolean =>
+  nameSyntax.exec(name)?.[2] === undefined && nameSyntax.test(name)
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined)
 
@@ -49,6 +56,12 @@ const isAlive = (pid: number): boolean => {
   }
 }
 
+/** The end of a last seal (chain.ts): nothing follows it. */
+const lastWords = Buffer.from(',"end":true}\n')
+
+const hasEnded = ({ path, bytes }: SegmentFile): boolean =>
+  bytes >= lastWords.length && readBytes(path, bytes - lastWords.length, lastWords.length)?.equals(lastWords) === true
+
 /** A file unwritten for so long has lost its owner, whatever process has the number now. */
 const isAbandoned = (file: SegmentFile, now: number): boolean =>
   now - file.writtenAt > limits.spoolStaleMs || !isAlive(file.pid)
@@ -68,17 +81,45 @@ export const listSegments = (dir: string, now: number): SegmentFile[] => {
   return found
 }
 
-/** Nothing more will be written to it: its owner has begun a newer one, or is gone. */
-export const isFinished = (file: SegmentFile, all: readonly SegmentFile[], now: number): boolean =>
-  all.some((other) => other.pid === file.pid && other.name > file.name) || isAbandoned(file, now)
+/**
+ * Segments from the name `from` on, oldest first, and those that are about to be shown (`hidden`). A segment that is not
+ * here can only be shown behind all that are: what `createFile` in segment-writer.ts does sees to that, together with the
+ * three looks, as one look alone may miss a file that is given its name during it.
+ */
+export const scanSegments = (
+  dir: string,
+  from: string,
+  now: number,
+): (SegmentFile & { readonly hidden: boolean })[] => {
+  const names = new Set([1, 2, 3].flatMap(() => unlessAbsent(() => readdirSync(dir)) ?? []))
+  const shown = new Set([...names].map((name) => name.replace(/\.tmp$/, '')))
+  return [...shown]
+    .filter((name) => name >= from && isSegmentName(name))
+    .toSorted()
+    .flatMap((name) => {
+      const pid = Number(nameSyntax.exec(name)?.[1])
+      for (const hidden of [false, true]) {
+        const path = join(dir, hidden ? `${name}.tmp` : name)
+        const stat = unlessAbsent(() => statSync(path))
+        if (stat === undefined) continue
+        const file = { name, path, pid, bytes: stat.size, writtenAt: stat.mtimeMs, hidden }
+        return hidden && isAbandoned(file, now) ? [] : [file]
+      }
+      return []
+    })
+}
 
-/** At most `limits.rollupBatchBytes` from `offset`; undefined when the file is gone. */
-const readBytes = (path: string, offset: number): Buffer | undefined =>
+/** Nothing more will be written to it: its owner has said so, has begun a newer one, or is gone. */
+export const isFinished = (file: SegmentFile, all: readonly SegmentFile[], now: number): boolean =>
+  all.some((other) => other.pid === file.pid && other.name > file.name) || isAbandoned(file, now) || hasEnded(file)
+
+/** At most `length` bytes from `offset`; undefined when the file is gone. */
+export const readBytes = (path: string, offset: number, length: number): Buffer | undefined =>
   unlessAbsent(() => {
     const fd = openSync(path, 'r')
     try {
       const left = Math.max(0, fstatSync(fd).size - offset)
-      const buffer = Buffer.allocUnsafe(Math.min(left, limits.rollupBatchBytes))
+      const buffer = Buffer.allocUnsafe(Math.min(left, length))
       return buffer.subarray(0, readSync(fd, buffer, 0, buffer.length, offset))
     } finally {
       closeSync(fd)
@@ -86,20 +127,26 @@ const readBytes = (path: string, offset: number): Buffer | undefined =>
   })
 
 /**
- * The complete lines from `offset`, as many as fit a batch. A last line without its newline is left for later. A batch
- * without any newline is longer than every line we write: it is passed over as one torn line.
+ * The complete lines from `offset`, as many as fit `length` bytes, as bytes. Empty when there is none. What is longer
+ * than a batch of the roll-up and has no newline is longer than every line we write: it is passed over.
  */
-export const readBatch = (path: string, offset: number): Batch => {
-  const bytes = readBytes(path, offset)
-  if (bytes === undefined) return { lines: [], torn: 0, next: offset }
+export const readWhole = (path: string, offset: number, length: number = limits.rollupBatchBytes): Buffer => {
+  const bytes = readBytes(path, offset, length) ?? Buffer.alloc(0)
   const end = bytes.lastIndexOf(newline) + 1
-  if (end === 0) {
-    const passed = bytes.length === limits.rollupBatchBytes ? bytes.length : 0
-    return { lines: [], torn: passed === 0 ? 0 : 1, next: offset + passed }
-  }
-  const texts = bytes.toString('utf8', 0, end - 1).split('\n')
+  if (end > 0) return bytes.subarray(0, end)
+  if (bytes.length < length) return bytes.subarray(0, 0)
+  return length < limits.rollupBatchBytes ? readWhole(path, offset) : bytes
+}
+
+/** The complete lines from `offset`, as many as fit a batch. A last line without its newline is left for later. */
+export const readBatch = (path: string, offset: number): Batch => {
+  const bytes = readWhole(path, offset)
+  if (bytes.length === 0) return { bytes, lines: [], torn: 0, next: offset }
+  const next = offset + bytes.length
+  if (bytes.at(-1) !== newline) return { bytes, lines: [], torn: 1, next }
+  const texts = bytes.toString('utf8', 0, bytes.length - 1).split('\n')
   const lines = texts.map(parseLine).filter((line) => line !== undefined)
-  return { lines, torn: texts.length - lines.length, next: offset + end }
+  return { bytes, lines, torn: texts.length - lines.length, next }
 }
 
 /** All lines up to `until`, batch by batch. */
@@ -144,6 +191,45 @@ export const lookAgain = (file: SegmentFile): SegmentFile => ({
   ...file,
   bytes: unlessAbsent(() => statSync(file.path).size) ?? 0,
 })
+
+/** The head line; undefined for what has none. */
+export const headOf = (file: SegmentFile): Extract<Line, { kind: 'segment' }> | undefined => {
+  const bytes = readWhole(file.path, 0, limits.spoolLineBytes)
+  const line = parseLine(bytes.toString('utf8', 0, Math.max(0, bytes.indexOf(newline))))
+  return line?.kind === 'segment' ? line : undefined
+}
+
+/**
+ * Ends that count. One that is written again does not when the segment before has it: the disk had taken it although it
+ * gave an error.
+ */
+export const endsThatCount = (lines: readonly Line[], file: SegmentFile): LedgerEvent[] => {
+  const ends = lines.filter((line) => line.kind === 'end')
+  const again = new Set(ends.filter((line) => line.again).map(({ call }) => call.id))
+  const after = again.size === 0 ? undefined : headOf(file)?.after
+  if (after !== undefined && isSegmentName(after)) {
+    const known = new Set<string>()
+    for (const line of linesUntil(join(dirname(file.path), after), Number.MAX_SAFE_INTEGER))
+      if (line.kind === 'end' && again.has(line.call.id)) known.add(line.call.id)
+    return ends.filter(({ call, again: second }) => second !== true || !known.has(call.id)).map(({ call }) => call)
+  }
+  return ends.map(({ call }) => call)
+}
+
+/** The last seal that is whole among the last `limits.spoolSealBytes` of a segment. */
+export const lastSeal = (path: string, segment: string): Seal | undefined => {
+  const size = unlessAbsent(() => statSync(path).size) ?? 0
+  const start = Math.max(0, size - limits.spoolSealBytes)
+  const bytes = readBytes(path, start, size - start) ?? Buffer.alloc(0)
+  for (let end = bytes.lastIndexOf(newline); end > 0; ) {
+    const before = bytes.lastIndexOf(newline, end - 1)
+    const line = isSealAt(bytes, before + 1) ? parseLine(bytes.toString('utf8', before + 1, end)) : undefined
+    if (line?.kind === 'seal' && (before >= 0 || start === 0))
+      return { segment, offset: start + end + 1, hash: line.hash }
+    end = before
+  }
+  return undefined
+}
 
 /** Removes a segment’s file. */
 export const removeSegment = (file: SegmentFile): void => rmSync(file.path, { force: true })

@@ -6,26 +6,38 @@
  * A fault never leaves a half line before a whole one: after any failed or short write, and after any failed fsync, the
  * segment is given up and a new one is begun. A failed fsync is not repeated on the same file, since the kernel may
  * report success for pages that it has dropped.
+ *
+ * Every group of lines is sealed (chain.ts), at most `limits.spoolSyncMs` after it was written.
  */
-import {
-  closeSync,
-  fdatasync,
-  fdatasyncSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import { createIds } from './id.ts'
-import { carriedLine, segmentLine } from './line.ts'
+import { againLine, carriedLine, segmentLine } from './line.ts'
+import {
+  beginSegment,
+  type Disk,
+  newestSeal,
+  nothingWritten,
+  type Segment,
+  syncDirectory,
+  systemDisk,
+  type Written,
+} from './segment-writer.ts'
 
-/** `group`: fsync at most every `limits.spoolSyncMs`. `sync`: fsync before `end` resolves. `async`: the kernel’s own time. */
+export { type Disk, systemDisk } from './segment-writer.ts'
+
+/**
+ * `group`: fsync at most every `limits.spoolSyncMs`. `sync`: fsync before `end` and `note` resolve. `async`: the kernel’s
+ * own time.
+ *
+ * `sync` does not fsync a begin by itself. What it promises is that no answer leaves whose call a power cut could
+ * strike from the ledger, and the fsync of the end covers the begin before it in the same file. A call that was under
+ * way at the power cut was not answered; with its begin on the disk it would be `unknown`, which is billed to nobody,
+ * and every call would wait for the disk twice.
+ */
 export type Durability = 'group' | 'sync' | 'async'
 
 /**
@@ -38,23 +50,6 @@ export interface SpoolFault {
   /** Ends waiting to be written at this moment. */
   readonly ends: number
   readonly error?: unknown
-}
-
-/** The disk as the spool uses it; tests make it fail. Every function but `syncLater` throws what node:fs throws. */
-export interface Disk {
-  /** Makes a file that must not exist yet, for appending, mode 0600. */
-  create(path: string): number
-  /** Appends once; answers the bytes written, which may be fewer than asked. */
-  write(fd: number, text: string): number
-  sync(fd: number): void
-  syncLater(fd: number, done: (error: Error | null) => void): void
-}
-
-export const systemDisk: Disk = {
-  create: (path) => openSync(path, 'ax', 0o600),
-  write: (fd, text) => writeSync(fd, text),
-  sync: fdatasyncSync,
-  syncLater: fdatasync,
 }
 
 export interface SpoolOptions {
@@ -78,6 +73,8 @@ export interface Spool {
    * kept, and written when the spool has recovered; this resolves all the same, since the call has been made.
    */
   end(id: string, line: string): Promise<void>
+  /** Appends an end line that has no begin. Rejects as `begin` does. */
+  note(id: string, line: string): Promise<void>
   /** Writes what waits, fsyncs and closes. */
   close(): Promise<void>
 }
@@ -85,70 +82,21 @@ export interface Spool {
 /** Where the spool of a data directory is. */
 export const spoolDir = (dataDir: string): string => join(dataDir, 'usage')
 
-interface Segment {
-  readonly fd: number
-  readonly name: string
-  bytes: number
-  /** There is something that no fsync has covered. */
-  dirty: boolean
-  syncing: boolean
-  /** No more lines go here; it is closed once it is synced. */
-  retired: boolean
-}
-
 /** A line that is written at the end of this turn. */
 interface Pending {
-  readonly kind: 'begin' | 'end'
+  readonly kind: 'begin' | 'end' | 'note'
   readonly id: string
   readonly line: string
   readonly resolve: () => void
   readonly reject: (error: GatewayError) => void
 }
 
-/** What came of a write: the bytes that the disk took, and what went wrong. */
-interface Written {
-  readonly written: number
-  readonly error?: unknown
-}
-
-const syncDirectory = (path: string): void => {
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
-}
-
-const nothingWritten: Written = { written: 0 }
-
 const notRecorded = (cause?: unknown): GatewayError => new GatewayError('not_recorded', { cause })
-
-/**
- * Begins the file of a segment under a temporary name, and shows it when its whole head is written. So whoever sees the
- * new segment knows that nothing more goes into the one before it; and a head that fails leaves nothing behind.
- */
-const beginSegment = (dir: string, name: string, head: string, durable: boolean, disk: Disk): Segment => {
-  mkdirSync(dir, { recursive: true, mode: 0o700 })
-  const hidden = join(dir, `${name}.tmp`)
-  const fd = disk.create(hidden)
-  try {
-    const bytes = disk.write(fd, head)
-    if (bytes !== Buffer.byteLength(head)) throw new Error('Short write at the head of a spool segment.')
-    if (durable) disk.sync(fd)
-    renameSync(hidden, join(dir, name))
-    return { fd, name, bytes, dirty: false, syncing: false, retired: false }
-  } catch (error) {
-    closeSync(fd)
-    rmSync(hidden, { force: true })
-    throw error
-  }
-}
 
 class FileSpool implements Spool {
   readonly #options: SpoolOptions
   readonly #disk: Disk
-  readonly #nextId: () => string
+  readonly #nextId: (fromMs?: number) => string
   /** Begin lines of calls without an end on file, by id; carried along when a segment is replaced. */
   readonly #open = new Map<string, string>()
   /** End lines that could not be written, by id. Their calls are in `#open`, which bounds them. */
@@ -163,7 +111,8 @@ class FileSpool implements Spool {
   #failed = false
   #closed = false
   #lastWriteAt = 0
-  #cancelSync: (() => void) | undefined
+  #cancelSeal: (() => void) | undefined
+  #cancelAge: (() => void) | undefined
   #cancelRecovery: (() => void) | undefined
 
   constructor(options: SpoolOptions) {
@@ -178,12 +127,11 @@ class FileSpool implements Spool {
   }
 
   begin(id: string, line: string): Promise<void> {
-    if (this.#closed) return Promise.reject(notRecorded())
-    // ends are not counted: their calls are in #open
-    if (this.#open.size + this.#beginning >= limits.spoolOpenCalls)
-      return Promise.reject(new GatewayError('overloaded'))
-    this.#beginning += 1
-    return new Promise((resolve, reject) => this.#add({ kind: 'begin', id, line, resolve, reject }))
+    return this.#addIfRoom('begin', id, line)
+  }
+
+  note(id: string, line: string): Promise<void> {
+    return this.#addIfRoom('note', id, line)
   }
 
   end(id: string, line: string): Promise<void> {
@@ -193,6 +141,15 @@ class FileSpool implements Spool {
       return Promise.resolve()
     }
     return new Promise((resolve) => this.#add({ kind: 'end', id, line, resolve, reject: () => resolve() }))
+  }
+
+  #addIfRoom(kind: 'begin' | 'note', id: string, line: string): Promise<void> {
+    if (this.#closed) return Promise.reject(notRecorded())
+    // ends are not counted: their calls are in #open
+    if (this.#open.size + this.#beginning >= limits.spoolOpenCalls)
+      return Promise.reject(new GatewayError('overloaded'))
+    this.#beginning += 1
+    return new Promise((resolve, reject) => this.#add({ kind, id, line, resolve, reject }))
   }
 
   #add(line: Pending): void {
@@ -206,27 +163,29 @@ class FileSpool implements Spool {
     this.#batch = []
     this.#beginning = 0
     if (batch.length === 0) return
+    const answers = this.#options.durability === 'sync' && batch.some(({ kind }) => kind !== 'begin')
     const mayWrite = !this.#closed && this.#ready()
-    const { written, error } = mayWrite ? this.#append(batch.map(({ line }) => line).join('')) : nothingWritten
+    const { written, error } = mayWrite ? this.#append(batch, answers) : nothingWritten
     let end = 0
     let ends = false
+    const whole = mayWrite && error === undefined
     for (const { kind, id, line, resolve, reject } of batch) {
-      end += Buffer.byteLength(line)
-      const onFile = end <= written
-      if (kind === 'begin') {
-        if (onFile) this.#open.set(id, line)
-        else {
-          reject(notRecorded(error))
-          continue
-        }
-      } else if (onFile) {
+      if (!whole) end += Buffer.byteLength(line)
+      const onFile = whole || end <= written
+      if (!onFile && kind !== 'end') {
+        reject(notRecorded(error))
+        continue
+      }
+      if (kind === 'begin') this.#open.set(id, line)
+      else if (!onFile) this.#wait(id, line)
+      else {
         ends = true
         this.#open.delete(id)
-      } else this.#wait(id, line)
+      }
       resolve()
     }
-    if (ends && this.#options.durability === 'sync') this.#syncNow()
-    else if (written > 0) this.#syncSoon()
+    if (ends && answers) this.#syncNow()
+    else if (written > 0) this.#sealSoon()
   }
 
   #wait(id: string, line: string): void {
@@ -242,8 +201,10 @@ class FileSpool implements Spool {
   #shut(): void {
     this.#flush()
     if (this.#waiting.size > 0) this.#ready()
+    this.#seal(true)
     this.#closed = true
-    this.#cancelSync?.()
+    this.#cancelSeal?.()
+    this.#cancelAge?.()
     this.#cancelRecovery?.()
     if (this.#waiting.size > 0) this.#report('ends_lost')
     this.#retire()
@@ -262,20 +223,18 @@ class FileSpool implements Spool {
   }
 
   /** Appends to the segment in use: the bytes that it took, and what went wrong; then nothing more goes into it. */
-  #append(text: string): Written {
-    const segment = this.#segment
-    if (segment === undefined) return { ...nothingWritten, error: new Error('There is no spool segment.') }
-    let written = 0
-    try {
-      written = this.#disk.write(segment.fd, text)
-      segment.bytes += written
-      segment.dirty = true
-      if (written !== Buffer.byteLength(text)) throw new Error('Short write to the spool.')
-      return { written }
-    } catch (error) {
-      this.#fail('write_failed', error)
-      return { written, error }
-    }
+  #append(batch: readonly Pending[], sealed: boolean): Written {
+    if (this.#segment === undefined) return { ...nothingWritten, error: new Error('There is no spool segment.') }
+    const result = this.#segment.append(batch, sealed)
+    if (result.error !== undefined) this.#fail('write_failed', result.error)
+    return result
+  }
+
+  /** Seals the segment in use, unless it takes nothing more. */
+  #seal(last: boolean): void {
+    if (this.#segment === undefined || this.#failed) return
+    const { error } = this.#segment.seal(last)
+    if (error !== undefined) this.#fail('write_failed', error)
   }
 
   /**
@@ -284,12 +243,16 @@ class FileSpool implements Spool {
    */
   #rotate(): boolean {
     const { dir, clock, durability } = this.#options
-    const wasFailed = this.#failed
     const durable = durability !== 'async'
+    const segment = this.#segment
+    this.#seal(false)
+    const wasFailed = this.#failed
     const carried = Array.from(this.#open.values(), carriedLine)
-    const head = [segmentLine(clock.now(), this.#segment?.name), ...carried, ...this.#waiting.values()].join('')
+    // the disk may have taken an end that it gave an error for
+    const waiting = Array.from(this.#waiting.values(), againLine)
     try {
-      const next = beginSegment(dir, `${this.#nextId()}-${process.pid}.ndjson`, head, durable, this.#disk)
+      const head = [segmentLine(clock.now(), segment?.name, segment?.place ?? newestSeal(dir)), ...carried, ...waiting]
+      const next = beginSegment(dir, this.#nextId, head, durable, this.#disk)
       this.#retire()
       this.#segment = next
     } catch (error) {
@@ -306,8 +269,25 @@ class FileSpool implements Spool {
     }
     this.#failed = false
     this.#lastWriteAt = clock.now()
+    this.#cancelAge?.()
+    this.#cancelAge = clock.after(limits.spoolAgeMs, () => this.#rest())
     if (wasFailed) this.#report('recovered')
     return true
+  }
+
+  /**
+   * Gives up an old segment, since readers keep the order of segments and wait for one that may still grow: for a new one
+   * when calls are open, for none when the spool is idle.
+   */
+  #rest(): void {
+    const segment = this.#segment
+    if (segment === undefined || this.#failed || this.#closed) return
+    if (this.#open.size + this.#batch.length > 0) {
+      this.#rotate()
+      return
+    }
+    this.#seal(true)
+    if (segment.ended) this.#retire()
   }
 
   #fail(kind: 'write_failed' | 'sync_failed', error: unknown): void {
@@ -337,13 +317,17 @@ class FileSpool implements Spool {
     }
   }
 
-  #syncSoon(): void {
-    if (this.#options.durability !== 'group' || this.#cancelSync !== undefined) return
-    this.#cancelSync = this.#options.clock.after(limits.spoolSyncMs, () => {
-      this.#cancelSync = undefined
+  /** Seals what a window’s turns have written, and fsyncs it where that is asked for. */
+  #sealSoon(): void {
+    if (this.#cancelSeal !== undefined) return
+    this.#cancelSeal = this.#options.clock.after(limits.spoolSyncMs, () => {
+      this.#cancelSeal = undefined
       const segment = this.#segment
+      if (segment === undefined) return
+      this.#seal(false)
+      if (this.#options.durability !== 'group') return
       // one fsync of a file at a time: the next is asked for when this one is back
-      if (segment?.dirty === true && !segment.syncing) this.#syncInBackground(segment)
+      if (segment.dirty && !segment.syncing) this.#syncInBackground(segment)
     })
   }
 
@@ -355,7 +339,7 @@ class FileSpool implements Spool {
         segment.syncing = false
         if (error) this.#syncFailed(segment, error)
         if (segment.retired) this.#retireSegment(segment)
-        else if (segment.dirty) this.#syncSoon()
+        else if (segment.dirty) this.#sealSoon()
         resolve()
       })
     })

@@ -3,15 +3,20 @@ import { Worker } from 'node:worker_threads'
 import type { Clock } from '../core/clock.ts'
 import { type ErrorCode, GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
-import type { RollUpResult } from './rollup.ts'
-import type { Price, Usage, UsageAnswer, UsageQuery } from './usage.ts'
+import type { EventsRead, Position } from './events.ts'
+import type { Counted, RecountQuestion } from './quota/recount.ts'
+import type { RollUpOptions, RollUpResult } from './rollup.ts'
+import type { InvoiceQuery, Statement } from './invoice.ts'
+import type { PriceList } from './price-schema.ts'
+import type { Usage, UsageAnswer, UsageQuery } from './usage.ts'
 
 /** What the worker is started with. */
-export interface UsageThreadStart extends Price {
+export interface UsageThreadStart extends Pick<RollUpOptions, 'retentionDays' | 'archiveDir' | 'billed'> {
   /** Holds `toolgate.db` and the spool’s directory. */
   readonly dataDir: string
-  /** Days after its last write that a rolled-up segment is removed. */
-  readonly retentionDays: number
+  readonly prices: PriceList
+  /** Segments are kept until `hold` says up to where they are needed no more. */
+  readonly isHeld?: boolean
 }
 
 export interface UsageThreadOptions extends UsageThreadStart {
@@ -25,6 +30,10 @@ export interface UsageThreadOptions extends UsageThreadStart {
 }
 
 export interface UsageThread extends Usage {
+  /** The next events of the ledger, see `readEvents`. */
+  events(from: Position | undefined, max: number): Promise<EventsRead>
+  /** What lies behind this place must be kept. */
+  hold(position: Position | undefined): void
   /** Rolls up a last time, closes the store and ends the thread, within `limits.usageCloseMs`. Never rejects. */
   close(): Promise<void>
 }
@@ -32,14 +41,21 @@ export interface UsageThread extends Usage {
 /** Jobs for the worker. Id 0 is its own. */
 export type UsageThreadJob =
   | { readonly kind: 'rollUp' | 'close'; readonly id: number }
-  | { readonly kind: 'answer'; readonly id: number; readonly query: UsageQuery; readonly price?: Price }
+  | { readonly kind: 'answer'; readonly id: number; readonly query: UsageQuery }
+  | { readonly kind: 'invoice'; readonly id: number; readonly query: InvoiceQuery }
+  | { readonly kind: 'recount'; readonly id: number; readonly question: RecountQuestion }
+  | { readonly kind: 'events'; readonly id: number; readonly from: Position | undefined; readonly max: number }
+  | { readonly kind: 'hold'; readonly id: number; readonly position: Position | undefined }
 
 type Unnumbered = UsageThreadJob extends infer Job ? (Job extends unknown ? Omit<Job, 'id'> : never) : never
 
 export type UsageThreadReport =
   | { readonly kind: 'rolledUp'; readonly id: number; readonly result: RollUpResult }
   | { readonly kind: 'answered'; readonly id: number; readonly answer: UsageAnswer }
-  | { readonly kind: 'closed'; readonly id: number }
+  | { readonly kind: 'stated'; readonly id: number; readonly statement: Statement }
+  | { readonly kind: 'counted'; readonly id: number; readonly rows: Counted[] }
+  | { readonly kind: 'events'; readonly id: number; readonly read: EventsRead }
+  | { readonly kind: 'held' | 'closed'; readonly id: number }
   | {
       readonly kind: 'failed'
       readonly id: number
@@ -79,10 +95,33 @@ class WorkerUsage implements UsageThread {
     return report.result
   }
 
-  async answer(query: UsageQuery, price?: Price): Promise<UsageAnswer> {
-    const report = await this.#ask({ kind: 'answer', query, ...(price === undefined ? {} : { price }) })
+  async answer(query: UsageQuery): Promise<UsageAnswer> {
+    const report = await this.#ask({ kind: 'answer', query })
     if (report.kind !== 'answered') throw new GatewayError('internal')
     return report.answer
+  }
+
+  async invoice(query: InvoiceQuery): Promise<Statement> {
+    const report = await this.#ask({ kind: 'invoice', query })
+    if (report.kind !== 'stated') throw new GatewayError('internal')
+    return report.statement
+  }
+
+  async recount(question: RecountQuestion): Promise<Counted[]> {
+    const report = await this.#ask({ kind: 'recount', question })
+    if (report.kind !== 'counted') throw new GatewayError('internal')
+    return report.rows
+  }
+
+  async events(from: Position | undefined, max: number): Promise<EventsRead> {
+    const report = await this.#ask({ kind: 'events', from, max })
+    if (report.kind !== 'events') throw new GatewayError('internal')
+    return report.read
+  }
+
+  hold(position: Position | undefined): void {
+    // A thread that is down keeps everything, and is told anew when it was started again.
+    this.#ask({ kind: 'hold', position }).catch(() => undefined)
   }
 
   close(): Promise<void> {
@@ -91,8 +130,12 @@ class WorkerUsage implements UsageThread {
   }
 
   #start(): void {
-    const { dataDir, currency, pricePer1000, retentionDays, entry } = this.#options
-    const workerData: UsageThreadStart = { dataDir, currency, pricePer1000, retentionDays }
+    const { dataDir, prices, retentionDays, archiveDir, billed, isHeld = false, entry } = this.#options
+    const workerData: UsageThreadStart = {
+      ...{ dataDir, prices, retentionDays, isHeld },
+      ...(archiveDir === undefined ? {} : { archiveDir }),
+      ...(billed === undefined ? {} : { billed }),
+    }
     const resourceLimits = {
       maxOldGenerationSizeMb: limits.usageHeapMiB,
       maxYoungGenerationSizeMb: limits.usageYoungHeapMiB,

@@ -6,14 +6,23 @@ import { toGatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
 import type { Store } from '../store/store.ts'
+import { type Position, readEvents } from './events.ts'
 import { spoolDir } from './spool.ts'
 import { createUsage, type Usage } from './usage.ts'
 import type { UsageThreadJob, UsageThreadReport, UsageThreadStart } from './usage-thread.ts'
 
 const start: UsageThreadStart = workerData
 const clock = systemClock
+const eventOptions = {
+  dir: spoolDir(start.dataDir),
+  clock,
+  ...(start.billed === undefined ? {} : { billed: start.billed }),
+}
 let opened: { readonly store: Store; readonly usage: Usage } | undefined
 let rolling = false
+
+/** The place that segments are kept from; all of them until it is told, where it will be. */
+let held: Position | undefined = start.isHeld === true ? { segment: '', offset: 0 } : undefined
 
 const report = (message: UsageThreadReport): void => parentPort?.postMessage(message)
 
@@ -21,7 +30,9 @@ const report = (message: UsageThreadReport): void => parentPort?.postMessage(mes
 const usage = (): Usage => {
   if (opened === undefined) {
     const store = openSqliteStore(join(start.dataDir, 'toolgate.db'))
-    opened = { store, usage: createUsage({ ...start, dir: spoolDir(start.dataDir), store, clock }) }
+    const holdFrom = (): Promise<Position | undefined> => Promise.resolve(held)
+    const options = { ...start, dir: spoolDir(start.dataDir), store, clock, keepsPrices: true, holdFrom }
+    opened = { store, usage: createUsage(options) }
   }
   return opened.usage
 }
@@ -33,11 +44,26 @@ const closeStore = async (): Promise<void> => {
 }
 
 const perform = async (job: UsageThreadJob): Promise<UsageThreadReport> => {
-  if (job.kind === 'answer') return { kind: 'answered', id: job.id, answer: await usage().answer(job.query, job.price) }
-  const result = await usage().rollUp()
-  if (job.kind === 'rollUp') return { kind: 'rolledUp', id: job.id, result }
-  await closeStore()
-  return { kind: 'closed', id: job.id }
+  const { id } = job
+  switch (job.kind) {
+    case 'answer':
+      return { kind: 'answered', id, answer: await usage().answer(job.query) }
+    case 'invoice':
+      return { kind: 'stated', id, statement: await usage().invoice(job.query) }
+    case 'recount':
+      return { kind: 'counted', id, rows: await usage().recount(job.question) }
+    case 'events':
+      return { kind: 'events', id, read: readEvents(eventOptions, job.from, job.max) }
+    case 'hold':
+      held = job.position
+      return { kind: 'held', id }
+    case 'rollUp':
+      return { kind: 'rolledUp', id, result: await usage().rollUp() }
+    case 'close':
+      await usage().rollUp()
+      await closeStore()
+      return { kind: 'closed', id }
+  }
 }
 
 /** Does a job and reports on it; an error crosses as plain data, what caused it as text for the log. */

@@ -1,34 +1,34 @@
 /** Usage: questions about what was called and what it cost, answered from the rolled-up ledger. */
-import type { Clock } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
-import type { Store, UsageRow } from '../store/store.ts'
-import { cost, formatCost, parsePrice } from './money.ts'
-import { type RollUpResult, rollUp } from './rollup.ts'
+import { percentile, type Store, type UsageNames } from '../store/store.ts'
+import { type InvoiceQuery, readInvoiceQuery, type Statement, statementOf } from './invoice.ts'
+import { formatCost } from './money.ts'
+import { createPlans, type Plans } from './plans.ts'
+import type { PriceList } from './price-schema.ts'
+import { costOf, type Plan } from './prices.ts'
+import { type PricedRow, readPriced } from './pricing.ts'
+import { print, type ReadQuery, readQuery, type UsageBy, type UsageQuery, wrong } from './query.ts'
+import type { Counted, RecountQuestion } from './quota/recount.ts'
+import { type RollUpOptions, type RollUpResult, rollUp } from './rollup.ts'
 
-/** What rows may be told apart by. `principal` shows as `tenant/subject`, `day` is a day of UTC. */
-type UsageBy = 'target' | 'tool' | 'principal' | 'day'
+export type { UsageQuery } from './query.ts'
 
-/** A question as the command line and the admin API put it. */
-export interface UsageQuery {
-  /** `YYYY-MM-DD` or an RFC 3339 timestamp on the full hour; included. The first of the current month when left out. */
-  readonly from?: string | undefined
-  /**
-   * A bare date includes that day (UTC); a timestamp is excluded, and falls on the full hour unless it is in the running
-   * one, which means now. Now when left out.
-   */
-  readonly to?: string | undefined
-  /** Without any, one row says it all. */
-  readonly by: readonly string[]
+/** How long calls took at most, in milliseconds: half of them, nine of ten, 99 of 100; to within 1.6 %. */
+interface Durations {
+  readonly p50: number
+  readonly p90: number
+  readonly p99: number
 }
 
-interface UsageAnswerRow {
-  readonly target?: string
-  readonly tool?: string
-  readonly principal?: string
-  readonly day?: string
+/** Names that were asked for, and figures. */
+type UsageAnswerRow = { readonly [Name in UsageBy]?: string } & {
+  /** Units that count on a bill. */
   readonly invocations: number
   readonly cost: string
+  /** All calls, billed or not; in rows by outcome. */
+  readonly calls?: number
+  readonly durationMs?: Durations
 }
 
 /** The answer of `GET /api/usage`. `from` and `to` are the period that was counted, as timestamps. */
@@ -38,12 +38,8 @@ export interface UsageAnswer {
   readonly currency: string
   readonly total: { readonly invocations: number; readonly cost: string }
   readonly rows: readonly UsageAnswerRow[]
-}
-
-export interface Price {
-  readonly currency: string
-  /** A decimal string, see `parsePrice`. */
-  readonly pricePer1000: string
+  /** What a reader should know of the prices. */
+  readonly notes?: readonly string[]
 }
 
 export interface Usage {
@@ -51,141 +47,163 @@ export interface Usage {
   rollUp(): Promise<RollUpResult>
   /**
    * Answers a question, everything that has ended by now included. Rejects with `invalid_params` for a question that
-   * cannot be understood, `over_limit` over `limits.usageRows`, `store_unavailable`. `price` replaces the one in force
-   * when this was made.
+   * cannot be understood, `over_limit` over `limits.usageRows` or `limits.usageCells`, `store_unavailable`.
    */
-  answer(query: UsageQuery, price?: Price): Promise<UsageAnswer>
+  answer(query: UsageQuery): Promise<UsageAnswer>
+  /** A tenant’s statement of a month; rejects as `answer` does. */
+  invoice(query: InvoiceQuery): Promise<Statement>
+  /** What quotas are counted from, everything that has ended by now included. Rejects as `answer` does. */
+  recount(question: RecountQuestion): Promise<Counted[]>
 }
 
-export interface UsageOptions extends Price {
-  /** The spool’s directory (`spoolDir`). */
-  readonly dir: string
-  readonly store: Store
-  readonly clock: Clock
-  /** Days after its last write that a rolled-up segment is removed. */
-  readonly retentionDays: number
+export interface UsageOptions extends RollUpOptions {
+  readonly prices: PriceList
+  /** Whether a month’s prices are kept while it runs: those of the process that serves are. */
+  readonly keepsPrices: boolean
 }
 
-const hourMs = 3_600_000
-const dayMs = 24 * hourMs
-const dateSyntax = /^(\d{4})-(\d{2})-(\d{2})$/
-/** RFC 3339 §5.6 `date-time`; a leap second is not one of the moments that the ledger knows. */
-const timestampSyntax =
-  /^(\d{4}-\d{2}-\d{2})[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/
-
-const wrong = (words: string): GatewayError => new GatewayError('invalid_params', { words })
-const print = (ms: number): string => new Date(ms).toISOString()
-
-/** Beginning of a day of the calendar, in milliseconds; undefined for a day that does not exist. */
-const readDate = (text: string): number | undefined => {
-  const ms = dateSyntax.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN
-  // Date.parse turns February 30 into March 1 or 2
-  return Number.isNaN(ms) || print(ms).slice(0, text.length) !== text ? undefined : ms
+interface Sum {
+  readonly names: UsageNames
+  units: bigint
+  calls: number
+  amount: bigint
 }
 
-const readTimestamp = (text: string): number | undefined => {
-  const [, date] = timestampSyntax.exec(text) ?? []
-  return date === undefined || readDate(date) === undefined ? undefined : Date.parse(text.toUpperCase())
+/** What a name of a row is shown as; undefined for a column that the row does not have. */
+const shownName = (row: UsageNames, by: UsageBy): string | undefined => {
+  if (by === 'principal') return `${row.tenant}/${row.subject}`
+  if (by === 'hour') return row.hour === undefined ? undefined : print(row.hour)
+  return row[by]
 }
 
-const notAMoment = (name: string): GatewayError =>
-  wrong(`"${name}" is a date such as 2026-11-24 or an RFC 3339 timestamp such as 2026-11-24T10:00:00Z.`)
-const notAnHour = (name: string): GatewayError =>
-  wrong(`"${name}" must be on the full hour (UTC), as usage is kept by the hour.`)
+const namesOf = (row: UsageNames, by: readonly UsageBy[]): string[] => by.map((name) => shownName(row, name) ?? '')
 
-const readFrom = (text: string | undefined, now: number): number => {
-  if (text === undefined) return Date.parse(`${print(now).slice(0, 7)}-01T00:00:00Z`)
-  const from = readDate(text) ?? readTimestamp(text)
-  if (from === undefined) throw notAMoment('from')
-  if (from % hourMs !== 0) throw notAnHour('from')
-  return from
+const keyOf = (row: UsageNames, by: readonly UsageBy[]): string =>
+  JSON.stringify(by.flatMap((name) => (name === 'principal' ? [row.tenant, row.subject] : [shownName(row, name)])))
+
+const compareNames = (one: readonly string[], other: readonly string[]): number => {
+  const at = one.findIndex((name, index) => name !== other[index])
+  return at === -1 ? 0 : (one[at] ?? '') < (other[at] ?? '') ? -1 : 1
 }
 
-const readTo = (text: string | undefined, now: number): number => {
-  if (text === undefined) return now
-  const day = readDate(text)
-  if (day !== undefined) return day + dayMs
-  const to = readTimestamp(text)
-  if (to === undefined) throw notAMoment('to')
-  if (to % hourMs === 0) return to
-  if (Math.floor(to / hourMs) === Math.floor(now / hourMs)) return now
-  throw notAnHour('to')
-}
+const tooMany = (): GatewayError =>
+  new GatewayError('over_limit', {
+    words: `The answer has more than ${limits.usageRows} rows. Ask for a shorter period or group by fewer things.`,
+  })
 
-const isGroup = (name: string): name is UsageBy =>
-  name === 'target' || name === 'tool' || name === 'principal' || name === 'day'
-
-const readBy = (names: readonly string[]): UsageBy[] => {
-  const by = names.filter(isGroup)
-  if (by.length !== names.length || new Set(by).size !== by.length)
-    throw wrong('"by" takes target, tool, principal and day, each at most once.')
-  return by
-}
-
-const answerRow = (row: UsageRow, by: readonly UsageBy[], price: bigint): UsageAnswerRow => {
-  const names: Record<UsageBy, string | undefined> = {
-    target: row.target,
-    tool: row.tool,
-    principal: `${row.tenant}/${row.subject}`,
-    day: row.day,
+const collect = (sums: Map<string, Sum>, by: readonly UsageBy[], { row, line, parts }: PricedRow): void => {
+  const key = keyOf(row, by)
+  let sum = sums.get(key)
+  if (sum === undefined) {
+    if (sums.size >= limits.usageRows) throw tooMany()
+    sum = { names: row, units: 0n, calls: 0, amount: 0n }
+    sums.set(key, sum)
   }
-  return {
-    ...Object.fromEntries(by.map((name) => [name, names[name]])),
-    invocations: row.units,
-    cost: formatCost(cost(row.units, price)),
+  for (const { units } of parts) sum.units += units
+  sum.calls += row.events
+  sum.amount += costOf(line, parts)
+}
+
+const answerRow = (
+  { names, units, calls, amount }: Sum,
+  by: readonly UsageBy[],
+  durationMs?: Durations,
+): UsageAnswerRow => ({
+  ...Object.fromEntries(by.map((name) => [name, shownName(names, name)])),
+  invocations: Number(units),
+  cost: formatCost(amount),
+  ...(by.includes('outcome') ? { calls } : {}),
+  ...(durationMs === undefined ? {} : { durationMs }),
+})
+
+/** Percentiles by the key of a row. */
+const durationsOf = async (store: Store, question: ReadQuery): Promise<Map<string, Durations>> => {
+  const rows = await store.latency({ ...question, rows: limits.usageRows + 1 })
+  return new Map(
+    rows.map((row) => {
+      const [p50, p90, p99] = [50, 90, 99].map((p) => percentile(row.buckets, p))
+      return [keyOf(row, question.by), { p50: p50 ?? 0, p90: p90 ?? 0, p99: p99 ?? 0 }]
+    }),
+  )
+}
+
+const ask = async (store: Store, plans: Plans, question: ReadQuery, percentiles: boolean): Promise<UsageAnswer> => {
+  const { from, to, by } = question
+  const sums = new Map<string, Sum>()
+  if (by.length === 0) sums.set(keyOf({}, by), { names: {}, units: 0n, calls: 0, amount: 0n })
+  const currencies = new Set<string>()
+  const notes: string[] = []
+  const planFor = async (month: string) => {
+    const plan = await plans.of(month)
+    notes.push(...plans.notes(plan))
+    if (currencies.add(plan.currency).size > 1)
+      throw wrong(`Prices are in ${[...currencies].join(' and in ')}. Ask for a time that has one currency.`)
+    return plan
   }
-}
-
-interface Question {
-  readonly from: number
-  readonly to: number
-  readonly by: readonly UsageBy[]
-}
-
-const readQuery = (query: UsageQuery, now: number): Question => {
-  const by = readBy(query.by)
-  const from = readFrom(query.from, now)
-  const to = readTo(query.to, now)
-  // A bare `to` includes its day: that of the day before `from` ends where `from` begins.
-  const endsBefore = from === to && query.to !== undefined && readDate(query.to) !== undefined
-  if (from > to || endsBefore) throw wrong('"from" is later than "to".')
-  return { from, to, by }
-}
-
-const ask = async (store: Store, { from, to, by }: Question, price: Price): Promise<UsageAnswer> => {
-  const pricePer1000 = parsePrice(price.pricePer1000)
-  const rows = await store.usage({ from, to, by, rows: limits.usageRows + 1 })
-  if (rows.length > limits.usageRows)
-    throw new GatewayError('over_limit', {
-      words: `The answer has more than ${limits.usageRows} rows. Ask for a shorter period or group by fewer things.`,
-    })
-  const invocations = rows.reduce((sum, row) => sum + row.units, 0)
+  await readPriced(store, planFor, question, (row) => collect(sums, by, row))
+  const durations = percentiles ? await durationsOf(store, question) : undefined
+  const rows = [...sums.entries()]
+    .map(([key, sum]) => ({ names: namesOf(sum.names, by), row: answerRow(sum, by, durations?.get(key)), sum }))
+    .toSorted((one, other) => compareNames(one.names, other.names))
   return {
     from: print(from),
     to: print(to),
-    currency: price.currency,
-    total: { invocations, cost: formatCost(cost(invocations, pricePer1000)) },
-    rows: rows.map((row) => answerRow(row, by, pricePer1000)),
+    currency: [...currencies][0] ?? plans.currency,
+    total: {
+      invocations: rows.reduce((total, { row }) => total + row.invocations, 0),
+      cost: formatCost(rows.reduce((total, { sum }) => total + sum.amount, 0n)),
+    },
+    rows: rows.map(({ row }) => row),
+    ...(notes.length === 0 ? {} : { notes }),
   }
+}
+
+const count = async (store: Store, plans: Plans, { from, to, by }: RecountQuestion): Promise<Counted[]> => {
+  const sums = new Map<string, { -readonly [Name in keyof Counted]: Counted[Name] }>()
+  const planFor = (month: string): Promise<Plan> => plans.of(month)
+  await readPriced(store, planFor, { from, to, by: [...by, 'meter'], where: {} }, ({ row, line, parts }) => {
+    const { tenant, subject, target, tool } = row
+    const meter = row.meter === 'search' || row.meter === 'list' ? row.meter : 'call'
+    const key = JSON.stringify([meter, tenant, subject, target, tool])
+    const sum = sums.get(key) ?? { meter, tenant, subject, target, tool, units: 0, cost: 0n }
+    if (sums.size >= limits.quotaCounters && !sums.has(key)) throw tooMany()
+    for (const { units } of parts) sum.units += Number(units)
+    sum.cost += costOf(line, parts)
+    sums.set(key, sum)
+  })
+  return [...sums.values()]
 }
 
 /** Usage over one spool directory and one store. Roll-ups run one after another, never two at once. */
 export const createUsage = (options: UsageOptions): Usage => {
-  const { store, clock } = options
+  const { store, clock, prices } = options
+  const plans = createPlans(store, prices, clock)
   let last: Promise<unknown> = Promise.resolve()
 
   const rollUpNext = (): Promise<RollUpResult> => {
-    const next = last.then(() => rollUp(options))
+    const next = last.then(async () => {
+      if (options.keepsPrices) await plans.keep()
+      return rollUp(options)
+    })
     last = next.catch(() => undefined)
     return next
   }
 
   return {
     rollUp: rollUpNext,
-    async answer(query, price = options) {
+    async answer(query) {
       const question = readQuery(query, clock.now())
       await rollUpNext()
-      return ask(store, question, price)
+      return ask(store, plans, question, query.percentiles === true)
+    },
+    async invoice(query) {
+      const question = readInvoiceQuery(query)
+      await rollUpNext()
+      return statementOf(store, plans, question, clock.now())
+    },
+    async recount(question) {
+      await rollUpNext()
+      return count(store, plans, question)
     },
   }
 }

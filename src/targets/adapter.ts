@@ -9,6 +9,7 @@ import type {
   OutboundRequest,
   Target,
 } from '../core/model.ts'
+import type { FunctionFacts } from './lambda/function.ts'
 
 /** What an import has to say about one place of a description. */
 export interface Issue {
@@ -39,6 +40,20 @@ export interface ImportOptions {
   readonly credentialPlace?: { readonly in: 'header' | 'query' | 'cookie'; readonly name: string }
 }
 
+/** What an MCP server offers besides tools (MCP 2026-07-28, prompts and resources): checked, bounded, in its own words. */
+export interface Offers {
+  /** `Prompt` objects, by their names at the server. */
+  readonly prompts: readonly { readonly name: string; readonly [member: string]: Json }[]
+  /** `Resource` objects. */
+  readonly resources: readonly { readonly uri: string; readonly [member: string]: Json }[]
+  /** `ResourceTemplate` objects. */
+  readonly templates: readonly { readonly uriTemplate: string; readonly [member: string]: Json }[]
+  /** It completes arguments of prompts and templates. */
+  readonly completions: boolean
+  /** It tells when a resource changes. */
+  readonly subscribe: boolean
+}
+
 export interface ImportResult {
   /** For example `openapi-3.1`. */
   readonly format: string
@@ -48,6 +63,10 @@ export interface ImportResult {
   readonly origins: readonly string[]
   readonly operations: readonly Operation[]
   readonly issues: readonly Issue[]
+  /** Of an MCP server. */
+  readonly offers?: Offers
+  /** What a Lambda file says of its function, checked. */
+  readonly lambda?: FunctionFacts
 }
 
 /** A kind of upstream. All three are pure: bytes, arguments or an answer in, a value out. */

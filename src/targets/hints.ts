@@ -78,6 +78,46 @@ const hints: ReadonlyMap<string, string> = new Map([
     'output_too_large',
     'Describe the answer with fewer levels, or leave it: the answer itself comes through, only its schema is not shown.',
   ],
+  // Lambda functions
+  [
+    'lambda_tool',
+    'Give each tool a `name` of its own, of 1 to 128 letters, digits and `_-.`, with its `inputSchema` beside it.',
+  ],
+  ['lambda_schema', 'Mend the tool’s `inputSchema`: JSON Schema 2020-12 of an object, without what is named here.'],
+  ['lambda_description', 'Give the tool a `description` that says what it does and when it is of use.'],
+  [
+    'lambda_function',
+    'Correct what the file says of its function, or say it in the configuration: `targets.NAME.lambda`.',
+  ],
+  // MCP servers
+  ['tool_name', 'Give the tool a name of its own at the server, of 1 to 128 letters, digits and `_-.`.'],
+  [
+    'tool_schema',
+    'Mend the tool’s `inputSchema` at the server: JSON Schema 2020-12 of an object, without what is named here.',
+  ],
+  [
+    'task_required',
+    'Let the tool be called without a task as well: `execution.taskSupport` of `optional` or `forbidden`.',
+  ],
+  [
+    'root_combinator',
+    'Nothing needs mending. Describe the arguments as one flat object, and what the tool takes is shown more exactly.',
+  ],
+  ['output_schema', 'Describe the output as an object, or leave it: the answer itself comes through all the same.'],
+  [
+    'offer_invalid',
+    'Give each prompt a `name`, each resource a `uri`, each template a `uriTemplate` of its own at the server.',
+  ],
+  // Smithy models
+  ['missing_shape', 'Put the shape that is named here into the model; `smithy ast` writes one with all it needs.'],
+  ['shape_circle', 'Take the shape out of the mixins of its own mixins.'],
+  [
+    'unread_operation',
+    'Nothing needs mending, where it streams; otherwise give the operation what the message names in the model.',
+  ],
+  ['several_services', 'Make a model of each service, each of them a target.'],
+  ['no_endpoint', 'Set the target’s `serverVariables: {region: …}`, or its `server`.'],
+  ['signing_name', 'Nothing needs mending: give the target a credential of kind `sigv4` for this service.'],
 ])
 
 export const hintFor = (code: string): string | undefined => hints.get(code)

@@ -5,9 +5,23 @@ import type { OutcomeKind } from '../core/model.ts'
 export interface Metrics {
   /** One call: which target, how it ended, how long it took in milliseconds. */
   call(target: string, outcome: OutcomeKind, ms: number): void
+  /** How an export gets on; counts are since the last time. */
+  exported(progress: ExportFigures): void
+  quotaWarned(this: void, quota: string): void
+  quotaRefused(this: void, quota: string): void
+  /** Where the used parts of quotas are read when they are asked for. */
+  follow(ratios: () => Iterable<readonly [quota: string, ratio: number]>): void
   /** The Prometheus text exposition format, version 0.0.4. */
   text(): Promise<string>
   readonly contentType: string
+}
+
+interface ExportFigures {
+  readonly export: string
+  readonly sent: number
+  readonly refused: number
+  readonly unassigned: number
+  readonly lagMs: number
 }
 
 export interface Gauges {
@@ -49,6 +63,32 @@ export function createMetrics(gauges: Gauges): Metrics {
   gauge('toolgate_targets_ready', 'Targets that can be called.', () => gauges.targets().ready)
   gauge('toolgate_targets_failed', 'Targets whose description or server was refused.', () => gauges.targets().failed)
 
+  const quota = ['quota']
+  const warnings = new Counter({
+    name: 'toolgate_quota_warnings_total',
+    help: 'Warnings that a quota is used up to a fraction.',
+    labelNames: quota,
+    registers,
+  })
+  const refusals = new Counter({
+    name: 'toolgate_quota_refused_total',
+    help: 'Calls refused because a quota was used up.',
+    labelNames: quota,
+    registers,
+  })
+  const exports = exportMetrics(registers)
+  let ratios: () => Iterable<readonly [quota: string, ratio: number]> = () => []
+  const used = new Gauge({
+    name: 'toolgate_quota_used_ratio',
+    help: 'The used part of the fullest counter of a quota.',
+    labelNames: quota,
+    registers,
+    collect() {
+      this.reset()
+      for (const [name, ratio] of ratios()) used.labels(name).set(ratio)
+    },
+  })
+
   // Looking a label up costs more than counting, so each pair is looked up once.
   const counters = new Map<string, CounterOf.Internal>()
   const timers = new Map<string, Histogram.Internal<'target'>>()
@@ -62,7 +102,35 @@ export function createMetrics(gauges: Gauges): Metrics {
       if (timer === undefined) timers.set(target, (timer = seconds.labels(target)))
       timer.observe(ms / 1_000)
     },
+    exported: exports,
+    quotaWarned: (name) => warnings.labels(name).inc(),
+    quotaRefused: (name) => refusals.labels(name).inc(),
+    follow(read) {
+      ratios = read
+    },
     text: () => registry.metrics(),
     contentType: registry.contentType,
+  }
+}
+
+function exportMetrics(registers: Registry[]): (progress: ExportFigures) => void {
+  const labelNames = ['export', 'result']
+  const items = new Counter({
+    name: 'toolgate_export_items_total',
+    help: 'Events or sums that an export has sent, put aside since they were refused, or assigned to nobody.',
+    labelNames,
+    registers,
+  })
+  const lag = new Gauge({
+    name: 'toolgate_export_lag_seconds',
+    help: 'How long the oldest that should have been exported has been waiting.',
+    labelNames: ['export'],
+    registers,
+  })
+  return ({ export: name, sent, refused, unassigned, lagMs }) => {
+    items.labels(name, 'sent').inc(sent)
+    items.labels(name, 'refused').inc(refused)
+    items.labels(name, 'unassigned').inc(unassigned)
+    lag.labels(name).set(lagMs / 1_000)
   }
 }

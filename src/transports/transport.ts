@@ -18,6 +18,8 @@ export interface Delivery {
   readonly caller: Principal
   /** What is called, as the caller names it: a tool, with its target before it. */
   readonly name: string
+  /** Of a tool: the operation, in its target’s own words. */
+  readonly operation?: { readonly id: string; readonly label: string }
   /** Id of the usage record. */
   readonly usageId: string
   /** Id of the caller's own JSON-RPC request. */

@@ -13,9 +13,11 @@ import type { Log } from '../core/log.ts'
 import type { Secret } from '../core/secret.ts'
 import { timesIn } from '../mcp/exchange.ts'
 import type { Guard } from '../mcp/guard.ts'
+import type { Quotas } from '../meter/quota.ts'
 import type { Usage } from '../meter/usage.ts'
 import { connectionRoutes } from './admin-connections.ts'
 import { keyRoutes } from './admin-keys.ts'
+import { quotaRoutes } from './admin-quotas.ts'
 import type { AuditEntry } from '../store/audit.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
@@ -41,6 +43,8 @@ export interface AdminRoom {
   readonly connections: () => Pick<Connections, 'list' | 'disconnectById'>
   readonly audit: (entry: AuditEntry) => void
   readonly usage: Usage
+  readonly quotas: Pick<Quotas, 'state'>
+  readonly currency: string
   readonly metrics: Metrics
   readonly log: Log
   readonly clock: Clock
@@ -73,14 +77,17 @@ export function adminRoutes(room: AdminRoom): Hono<{ Bindings: HttpBindings }> {
   app.get('/api/tools', (c) => c.json(tools(room.current(), c.req.query('target'))))
   app.route('/', keyRoutes(room))
   app.route('/', connectionRoutes(room))
+  app.route('/', quotaRoutes(room))
   app.get('/api/usage', async (c) => {
-    const by = c.req.query('by')
-    const answer = await room.usage.answer({
-      from: c.req.query('from'),
-      to: c.req.query('to'),
-      by: by === undefined || by === '' ? [] : by.split(','),
-    })
-    return c.json(answer)
+    const { by = '', percentiles, ...asked } = queryOf(c, [...usageWords, 'by', 'percentiles'])
+    if (percentiles !== undefined && percentiles !== 'true' && percentiles !== 'false')
+      throw new GatewayError('invalid_params', { words: '"percentiles" is true or false.' })
+    const groups = by === '' ? [] : by.split(',')
+    return c.json(await room.usage.answer({ ...asked, by: groups, percentiles: percentiles === 'true' }))
+  })
+  app.get('/api/usage/invoice', async (c) => {
+    const { month, tenant } = queryOf(c, ['month', 'tenant'])
+    return c.json(await room.usage.invoice({ month, tenant }))
   })
   app.notFound((c) => refuse(c, new GatewayError('not_found')))
   app.onError((thrown, c) => {
@@ -127,6 +134,18 @@ const refuse = (c: Context, error: GatewayError): Response =>
     { error: { code: error.code, message: error.message } },
     error.code === 'cancelled' ? 500 : (error.http as 400),
   )
+
+const usageWords = ['from', 'to', 'tenant', 'target', 'tool', 'principal', 'client'] as const
+
+/** Those members of the query that are known, as far as they are given. */
+const queryOf = <Name extends string>(c: Context, names: readonly Name[]): { readonly [name in Name]?: string } => {
+  const given: { [name in Name]?: string } = {}
+  for (const name of names) {
+    const value = c.req.query(name)
+    if (value !== undefined) given[name] = value
+  }
+  return given
+}
 
 const tooLarge = (c: Context): Response => refuse(c, new GatewayError('body_too_large'))
 

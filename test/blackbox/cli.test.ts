@@ -276,7 +276,7 @@ describe('toolgate usage', () => {
   const usage = async (query: string): Promise<Loose> => (await admin(`/api/usage${query}`)).json()
   let invocations = 0
   beforeAll(async () => {
-    for (const petId of ['7', '404']) await callModern(gateway.url, 'pets___getPet', { petId })
+    for (const petId of ['7', '404', '7']) await callModern(gateway.url, 'pets___getPet', { petId })
     await callModern(gateway.url, 'pets___listPets', { limit: 'wrong' })
     invocations = (await usage('')).total.invocations
     expect(invocations).toBeGreaterThanOrEqual(3)
@@ -290,10 +290,11 @@ describe('toolgate usage', () => {
     expect(answer).toEqual(shown)
     expect(to).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
     expect(answer).toMatchObject({ currency: 'USD', total: { invocations, cost: (invocations * 5e-6).toFixed(9) } })
+    // a listing is of no target
     for (const row of answer.rows)
       expect(row).toEqual({
-        target: 'pets',
-        tool: expect.stringMatching(/^pets___/),
+        target: row.tool === 'tools/list' ? '' : 'pets',
+        tool: expect.stringMatching(/^pets___|^tools\/list$/),
         invocations: expect.any(Number),
         cost: expect.stringMatching(/^\d+\.\d{9}$/),
       })
@@ -304,18 +305,18 @@ describe('toolgate usage', () => {
     expect([status, err]).toEqual([0, ''])
     const [head, ...lines] = out.split('\r\n').slice(0, -1)
     expect(head).toBe('tool,principal,invocations,cost')
-    expect(lines.every((line) => /^pets___\w+,default\/anonymous,\d+,\d+\.\d{9}$/.test(line))).toBe(true)
+    expect(lines.every((line) => /^(?:pets___\w+|tools\/list),default\/anonymous,\d+,\d+\.\d{9}$/.test(line))).toBe(true)
     expect(lines.reduce((sum, line) => sum + Number(line.split(',')[2]), 0)).toBe(invocations)
   })
 
   it('is a table otherwise, with the total', async () => {
     const today = new Date().toISOString().slice(0, 10)
-    const { status, out, err } = await toolgate('usage', '--by', 'day,target', '--from', `${today.slice(0, 7)}-01`)
+    const { status, out, err } = await toolgate('usage', '--by', 'day', '--from', `${today.slice(0, 7)}-01`)
     expect([status, err]).toEqual([0, ''])
     const total = [String(invocations), (invocations * 5e-6).toFixed(9)]
     expect(rows(out).slice(-3)).toEqual([
-      ['DAY', 'TARGET', 'INVOCATIONS', 'COST'],
-      [today, 'pets', ...total],
+      ['DAY', 'INVOCATIONS', 'COST'],
+      [today, ...total],
       ['total', ...total],
     ])
     expect(rows((await toolgate('usage')).out).slice(-2)).toEqual([['INVOCATIONS', 'COST'], total])

@@ -114,7 +114,7 @@ function recorded(): Map<string, Recorded> {
     for (const text of readFileSync(join(folder, file), 'utf8').split('\n').slice(0, -1)) {
       const line = parseLine(text)
       if (line === undefined) throw new Error(`A whole line of the spool cannot be read: ${text.slice(0, 200)}`)
-      if (line.kind === 'segment' || line.kind === 'carried') continue
+      if (line.kind === 'segment' || line.kind === 'seal' || line.kind === 'carried') continue
       const key = `${pid} ${line.call.tool}`
       const of = found.get(key) ?? { begun: 0, ended: [] }
       found.set(key, of)

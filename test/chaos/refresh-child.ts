@@ -55,6 +55,7 @@ function trapped(room: OAuthRoom, reach: (step: Step) => void): OAuthRoom {
       ...egress,
       channel: (origin) => ({
         close: () => egress.channel(origin).close(),
+        open: (request, options) => egress.channel(origin).open(request, options),
         async send(request, options) {
           const sending = egress.channel(origin).send(request, {
             ...options,

@@ -10,13 +10,17 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/core/clock.ts'
 import { limits } from '../../src/core/limits.ts'
+import { type Position, readEvents } from '../../src/meter/events.ts'
 import { createMeter } from '../../src/meter/meter.ts'
 import { rollUp } from '../../src/meter/rollup.ts'
+import { verifyLedger } from '../../src/meter/verify.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import { ann, calls, getPet, idsOf, linesIn } from '../unit/meter/parts.ts'
 
 const script = fileURLToPath(new URL('./spool-child.ts', import.meta.url))
 const kills = 20
+/** Of the test with many connections, for each durability. `TOOLGATE_KILLS=200` is the run that is reported. */
+const manyKills = Number(process.env['TOOLGATE_KILLS'] ?? 10)
 const seed = Number(process.env['CHAOS_SEED'] ?? Math.trunc(Math.random() * 2 ** 31))
 
 /** mulberry32: small, seeded, good enough to choose moments. */
@@ -40,13 +44,21 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(parent, { recursive: true, force: true }))
 
-/** Runs the child and, if told so, kills it a while after its first line. Answers its whole lines. */
-const run = (words: readonly string[], killAfterMs?: number): Promise<{ lines: string[]; signal: string | null }> =>
+/**
+ * Runs the child and, if told so, kills it a while after its first line, or after its start. Answers its whole lines.
+ */
+const run = (
+  words: readonly string[],
+  killAfterMs?: number,
+  since: 'first line' | 'start' = 'first line',
+): Promise<{ lines: string[]; signal: string | null }> =>
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [script, ...words], { stdio: ['ignore', 'pipe', 'inherit'] })
     const parts: Buffer[] = []
+    const kill = () => child.kill('SIGKILL')
+    if (killAfterMs !== undefined && since === 'start') setTimeout(kill, killAfterMs)
     child.stdout.on('data', (part: Buffer) => {
-      if (parts.length === 0 && killAfterMs !== undefined) setTimeout(() => child.kill('SIGKILL'), killAfterMs)
+      if (parts.length === 0 && killAfterMs !== undefined && since === 'first line') setTimeout(kill, killAfterMs)
       parts.push(part)
     })
     child.on('error', reject)
@@ -88,6 +100,69 @@ describe(`killing, seed ${seed} (CHAOS_SEED repeats it)`, () => {
     expect(units).toBe(ends.length)
     expect(torn).toBeLessThanOrEqual(kills)
   }, 60_000)
+
+  test.each(['group', 'sync'] as const)(
+    `%s: ${manyKills} kills at 64 connections, of recording, of recovery and of the roll-up`,
+    async (durability) => {
+      const acknowledged: string[] = []
+      const seen: string[] = []
+      let next: Position | undefined
+      const read = () => {
+        for (;;) {
+          const some = readEvents({ dir, clock: systemClock }, next, 500)
+          if (some.events.length === 0) return
+          seen.push(...some.events.map(({ id }) => id))
+          next = some.next
+        }
+      }
+      /** Answers whether it was killed; it may have lived a moment too short for that. */
+      const recorder = async (): Promise<boolean> => {
+        // one in four dies before it has answered anything: while it begins a segment, or reads what was left
+        const early = random() < 0.25
+        const { lines, signal } = await run(
+          ['meter', dir, durability, '64'],
+          early ? 60 + random() * 200 : random() * 120,
+          early ? 'start' : 'first line',
+        )
+        acknowledged.push(...lines)
+        return signal === 'SIGKILL'
+      }
+      let killed = 0
+      while (killed < manyKills) {
+        const [wasKilled] = await Promise.all([recorder(), run(['rollups', dir, database], random() * 60)])
+        if (wasKilled) killed += 1
+        if (killed % 5 === 0) read()
+      }
+
+      const lines = linesIn(dir)
+      const ends = idsOf(lines, 'end')
+      const times = new Map<string, number>()
+      for (const id of ends) times.set(id, (times.get(id) ?? 0) + 1)
+      const missing = acknowledged.filter((id) => !times.has(id))
+      const twice = [...times.values()].filter((count) => count !== 1).length
+      const { units, torn } = await total()
+      const store = openSqliteStore(database)
+      const [row] = await store.usage({ from: 0, to: 8.64e15, by: [], rows: 1 })
+      const report = await verifyLedger({ dir, store, clock: systemClock })
+      await store.close()
+      read()
+      const begun = new Set([...idsOf(lines, 'begin'), ...ends])
+      const figures = {
+        ...{ durability, killed, acknowledged: acknowledged.length, missing: missing.length, twice, ends: ends.length },
+        ...{ units, unknown: (row?.events ?? 0) - units, torn, segments: report.segments },
+      }
+      if (process.env['TOOLGATE_KILLS'] !== undefined) process.stderr.write(`${JSON.stringify(figures)}\n`)
+      expect(missing).toEqual([])
+      expect(twice).toBe(0)
+      expect(acknowledged.length).toBeGreaterThan(killed)
+      expect(units).toBe(ends.length)
+      expect(row?.events).toBe(begun.size)
+      expect(report).toMatchObject({ ok: true, events: ends.length })
+      expect(seen).toHaveLength(begun.size)
+      expect(new Set(seen)).toEqual(begun)
+    },
+    20_000 + manyKills * 3_000,
+  )
 
   test('a roll-up killed before or after each of its commits counts every call once', async () => {
     const big = { ...ann, subject: 's'.repeat(3_500) }

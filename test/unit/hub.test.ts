@@ -3,7 +3,13 @@ import { expect, test } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import { Hub, type Listener } from '../../src/mcp/hub.ts'
 
-const listener = (owner: string): Listener => ({ view: '', owner, changed: () => undefined, close: () => undefined })
+const listener = (owner: string): Listener => ({
+  view: '',
+  owner,
+  changed: () => undefined,
+  updated: () => undefined,
+  close: () => undefined,
+})
 const fill = (hub: Hub, owner: string): (() => void)[] =>
   Array.from({ length: limits.streamsPerCaller }, () => hub.add(listener(owner)))
 

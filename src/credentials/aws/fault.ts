@@ -7,6 +7,7 @@ export type AwsWork =
   | 'assuming the role'
   | 'looking for the gateway’s own AWS identity'
   | 'using the vault’s key in KMS'
+  | 'calling the function'
 
 const answers: ReadonlyMap<string, string> = new Map([
   ['ResourceNotFoundException', 'there is no such secret'],
@@ -25,14 +26,15 @@ const answers: ReadonlyMap<string, string> = new Map([
 
 const throttled = /Throttl|TooManyRequests|RequestLimitExceeded|SlowDown|PriorRequestNotComplete|LimitExceeded/
 
-interface Said {
+/** What an error of AWS’s clients tells of itself. */
+export interface Said {
   readonly name: string
   /** The service answered with an error of its own, whose message it wrote for its client. */
   readonly byService: boolean
   readonly status: number | undefined
 }
 
-function readSaid(error: Error): Said {
+export function readSaid(error: Error): Said {
   return {
     name: /^[A-Za-z]{1,64}$/.test(error.name) ? error.name : 'Error',
     byService: '$fault' in error,

@@ -5,10 +5,11 @@
 import { Readable } from 'node:stream'
 import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
+import type { InboundResponse, OutboundRequest } from '../../core/model.ts'
 import type { Egress } from '../../egress/fetch.ts'
 
 /** The part of the SDK's `HttpRequest` that is used. */
-interface SdkRequest {
+export interface SdkRequest {
   readonly method: string
   /** With its colon. */
   readonly protocol: string
@@ -25,7 +26,7 @@ interface SdkQuery {
 }
 
 /** The part of the SDK's `HttpResponse` that it reads. */
-interface SdkResponse {
+export interface SdkResponse {
   readonly statusCode: number
   readonly headers: { [name: string]: string }
   readonly body: Readable
@@ -39,29 +40,19 @@ export interface AwsHandler {
   destroy(): void
 }
 
+const ownBounds: { readonly timeoutMs: number; readonly bodyBytes: number } = {
+  timeoutMs: limits.awsRequestMs,
+  bodyBytes: limits.awsResponseBytes,
+}
+
 /** Fit for requests that may be made twice, as all that this gateway asks of AWS may be. */
-export function egressHandler(egress: Egress): AwsHandler {
+export function egressHandler(egress: Egress, bounds = ownBounds): AwsHandler {
   return {
     async handle(request) {
-      const origin = originOf(request)
-      const body = bodyOf(request.body)
-      const answer = await egress.channel(origin).send(
-        {
-          method: request.method,
-          url: `${origin}${request.path}${queryOf(request.query)}`,
-          headers: new Map(Object.entries(request.headers)),
-          ...(body === undefined ? {} : { body }),
-        },
-        { timeoutMs: limits.awsRequestMs, bodyBytes: limits.awsResponseBytes, repeatable: true },
-      )
+      const { origin, outbound } = outboundOf(request)
+      const answer = await egress.channel(origin).send(outbound, { ...bounds, repeatable: true })
       if (answer.cut) throw new GatewayError('target_bad_answer')
-      return {
-        response: {
-          statusCode: answer.status,
-          headers: Object.fromEntries(answer.headers),
-          body: Readable.from([answer.body]),
-        },
-      }
+      return { response: sdkResponse(answer) }
     },
     // what the SDK would set concerns sockets of its own
     updateHttpClientConfig: () => undefined,
@@ -69,6 +60,25 @@ export function egressHandler(egress: Egress): AwsHandler {
     destroy: () => undefined,
   }
 }
+
+/** A request of the SDK's as this gateway sends one. */
+export function outboundOf(request: SdkRequest): { readonly origin: string; readonly outbound: OutboundRequest } {
+  const origin = originOf(request)
+  const body = bodyOf(request.body)
+  const outbound = {
+    method: request.method,
+    url: `${origin}${request.path}${queryOf(request.query)}`,
+    headers: new Map(Object.entries(request.headers)),
+    ...(body === undefined ? {} : { body }),
+  }
+  return { origin, outbound }
+}
+
+export const sdkResponse = ({ status, headers, body }: InboundResponse): SdkResponse => ({
+  statusCode: status,
+  headers: Object.fromEntries(headers),
+  body: Readable.from([body]),
+})
 
 const originOf = ({ protocol, hostname, port }: SdkRequest): string =>
   // through a URL, so that a default port is left out and the name is written as everywhere

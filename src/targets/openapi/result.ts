@@ -64,7 +64,7 @@ export function addAnswers(headers: Map<string, string>, answers: InputAnswers):
 
 const askable = new Set(['elicitation/create', 'sampling/createMessage', 'roots/list'])
 
-function readAsk(body: Node): InputRequest | undefined {
+export function readAsk(body: Node): InputRequest | undefined {
   const requests: { [key: string]: { method: string; params: { [key: string]: Json } } } = {}
   for (const [key, request] of Object.entries(nodeAt(body, 'inputRequests') ?? {})) {
     const method = textAt(request, 'method')

@@ -1,6 +1,7 @@
 /** A call that the target answers with 401: the credential is renewed and the call made once more, or not. */
 import { describe, expect, it } from 'vitest'
-import { type CallAnswer, type CallRoom, callTool } from '../../../src/call/call.ts'
+import { type CallAnswer, callTool } from '../../../src/call/call.ts'
+import type { CallRoom } from '../../../src/call/metered.ts'
 import { httpTransport } from '../../../src/transports/http.ts'
 import type { Route, Snapshot } from '../../../src/call/snapshot.ts'
 import { Catalogue } from '../../../src/catalogue/catalogue.ts'
@@ -76,7 +77,11 @@ function call(api: Api, credential: Partial<CredentialProvider> = {}): Made {
     credential: provider,
     transport: httpTransport(target, provider, {
       check: (url) => new URL(url),
-      channel: () => ({ send: api.send, close: async () => undefined }),
+      channel: () => ({
+        send: api.send,
+        open: () => Promise.reject(new Error('nothing is streamed here')),
+        close: async () => undefined,
+      }),
       close: async () => undefined,
     }),
   }
@@ -91,6 +96,8 @@ function call(api: Api, credential: Partial<CredentialProvider> = {}): Made {
     metrics: { call: (_target: string, kind: OutcomeKind) => void endings.push(kind) },
     clock: systemClock,
     load: { inFlight: 0 },
+    quotas: { enter: () => undefined },
+    billed: new Set(['ok']),
   } as unknown as CallRoom
   const ask = {
     name: tool.name,
@@ -142,12 +149,12 @@ describe('a call answered with 401', () => {
       renew: () => Promise.reject(new ConnectionRequired('cred', 'api', ['read'], 'pending')),
     })
     await expect(made.answer).rejects.toMatchObject({ code: 'connection_required', pendingId: 'pending' })
-    expect(made.endings).toEqual(['input_required'])
+    expect(made.endings).toEqual(['unreached'])
   })
 
   it('fails as its renewal does, and the model hears why', async () => {
     const made = call(new Api(401), { renew: () => Promise.reject(new GatewayError('token_unavailable')) })
     expect((await made.answer).outcome).toMatchObject({ isError: true })
-    expect(made.endings).toEqual(['failed'])
+    expect(made.endings).toEqual(['unreached'])
   })
 })

@@ -34,6 +34,7 @@ function discovering(given: Partial<OAuthOptions> = {}): Asked {
   const egress: Egress = {
     check: (url) => new URL(url),
     channel: () => ({
+      open: () => Promise.reject(new Error('nothing is streamed here')),
       send: async ({ url }) => {
         urls.push(url)
         const { status, metadata, cacheControl } = asked.answer

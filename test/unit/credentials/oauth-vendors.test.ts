@@ -140,6 +140,7 @@ function egressTo(fake: FakeVendor): Egress {
   return {
     check: (url) => new URL(url),
     channel: () => ({
+      open: () => Promise.reject(new Error('nothing is streamed here')),
       send: async (request) => {
         const { status, body } = fake.answer(request)
         return {
@@ -275,6 +276,7 @@ describe('a grant that carries an assertion (RFC 7523)', () => {
     const egress: Egress = {
       check: (url) => new URL(url),
       channel: () => ({
+        open: () => Promise.reject(new Error('nothing is streamed here')),
         send: async ({ url, body, headers }) => {
           asked.push({ url, form: new URLSearchParams(String(body)), authorization: headers.get('authorization') })
           const tokens = { access_token: 'a-token', token_type: 'Bearer', expires_in: 3_600 }

@@ -3,9 +3,12 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { limits } from '../../../src/core/limits.ts'
 import { createIds } from '../../../src/meter/id.ts'
+import { sealLine } from '../../../src/meter/chain.ts'
 import {
+  againLine,
   beginLine,
   carriedLine,
+  contextText,
   endLine,
   lineOverheadBytes,
   namesText,
@@ -53,6 +56,7 @@ describe('lines', () => {
     client: 'editor',
     target: 'pets',
     tool: 'pets___get',
+    meter: 'call',
   }
 
   test('have the published form', () => {
@@ -66,11 +70,39 @@ describe('lines', () => {
 
   test('are read as they were written', () => {
     const end = { outcome: 'target_error', ms: 1, bytesIn: 3, bytesOut: 4 } as const
-    expect(parseLine(segmentLine(7, undefined))).toEqual({ kind: 'segment', after: undefined })
-    expect(parseLine(segmentLine(7, 'x.ndjson'))).toEqual({ kind: 'segment', after: 'x.ndjson' })
+    expect(parseLine(segmentLine(7, undefined))).toEqual({ kind: 'segment', at: 7, after: undefined })
+    expect(parseLine(segmentLine(7, 'x.ndjson'))).toEqual({ kind: 'segment', at: 7, after: 'x.ndjson' })
     expect(parseLine(beginLine('id', 7, names))).toEqual({ kind: 'begin', call })
     expect(parseLine(carriedLine(beginLine('id', 7, names)))).toEqual({ kind: 'carried', call })
-    expect(parseLine(endLine('id', 7, names, end))).toEqual({ kind: 'end', call: { ...call, ...end, units: 1 } })
+    expect(parseLine(endLine('id', 7, names, end))).toEqual({
+      kind: 'end',
+      call: { ...call, ...end, waitMs: 0, units: 1 },
+    })
+  })
+
+  test('of the former version are still read', () => {
+    const named = '"tenant":"local","subject":"ann","client":"editor","target":"pets","tool":"pets___get"'
+    const figures = '"outcome":"ok","status":200,"ms":2,"bytesIn":3,"bytesOut":4,"units":1'
+    expect(parseLine('{"s":{"v":1,"at":7,"after":null}}')).toEqual({ kind: 'segment', at: 7, after: undefined })
+    expect(parseLine(`{"b":{"id":"id","at":7,${named}}}`)).toEqual({ kind: 'begin', call })
+    expect(parseLine(`{"c":{"id":"id","at":7,${named}}}`)).toEqual({ kind: 'carried', call })
+    expect(parseLine(`{"e":{"id":"id","at":7,${named},${figures}}}`)).toEqual({
+      kind: 'end',
+      call: { ...call, outcome: 'ok', status: 200, ms: 2, waitMs: 0, bytesIn: 3, bytesOut: 4, units: 1 },
+    })
+  })
+
+  test('that are more than a call’s begin and end are read as they were written', () => {
+    const prior = { segment: 'x.ndjson', offset: 8, hash: 'f' }
+    const trace = '0123456789abcdef0123456789abcdef'
+    const told = namesText(ann, getPet, 'search') + contextText({ snapshot: 3, trace })
+    const end = { outcome: 'ok', ms: 1, waitMs: 1, bytesIn: 3, bytesOut: 4, units: 0 } as const
+    expect(parseLine(segmentLine(7, undefined, prior))).toEqual({ kind: 'segment', at: 7, after: undefined, prior })
+    const event = { ...call, meter: 'search', snapshot: 3, trace, ...end }
+    expect(parseLine(endLine('id', 7, told, end))).toEqual({ kind: 'end', call: event })
+    expect(parseLine(againLine(endLine('id', 7, told, end)))).toEqual({ kind: 'end', call: event, again: true })
+    expect(parseLine(sealLine('ab', 'tags', false))).toEqual({ kind: 'seal', hash: 'ab', last: false })
+    expect(parseLine(sealLine('ab', 'tags', true))).toEqual({ kind: 'seal', hash: 'ab', last: true })
   })
 
   test('names of any characters stay one line and come back', () => {
@@ -88,8 +120,10 @@ describe('lines', () => {
 
   test('figures that are no counts become the nearest count, and the line keeps its bound', () => {
     const huge = Number.MAX_VALUE
-    const line = endLine('0'.repeat(36), Number.MAX_SAFE_INTEGER, names, {
+    const told = names + contextText({ snapshot: huge, trace: 'f'.repeat(32) })
+    const line = endLine('0'.repeat(36), Number.MAX_SAFE_INTEGER, told, {
       ...{ outcome: 'invalid_arguments', status: huge, ms: huge, bytesIn: Number.POSITIVE_INFINITY, bytesOut: huge },
+      waitMs: huge,
     })
     expect(parseLine(line)).toBeUndefined() // no calendar reaches that far
     expect(line.length - names.length).toBeLessThanOrEqual(lineOverheadBytes)

@@ -47,7 +47,7 @@ describe('recording', () => {
       kind: 'begin',
       call: {
         ...{ id: entry.id, at: clock.now(), tenant: 'local', subject: 'ann', client: 'editor' },
-        ...{ target: 'pets', tool: 'pets___get' },
+        ...{ target: 'pets', tool: 'pets___get', meter: 'call' },
       },
     })
     clock.pass(12)
@@ -78,15 +78,20 @@ describe('recording', () => {
     await meter.close()
   })
 
-  test.each(['ok', 'target_error', 'invalid_arguments', 'failed', 'cancelled', 'input_required'] as const)(
-    'a call that ends as %s is one unit',
-    async (outcome) => {
-      const { meter } = setUp()
-      await call(meter, ann, { outcome, bytesIn: 0, bytesOut: 0 })
-      expect(linesIn(dir).at(-1)).toMatchObject({ call: { outcome, units: 1 } })
-      await meter.close()
-    },
-  )
+  test.each([
+    ['ok', 1],
+    ['target_error', 1],
+    ['input_required', 1],
+    ['cancelled', 1],
+    ['failed', 1],
+    ['invalid_arguments', 0],
+    ['unreached', 0],
+  ] as const)('a call that ends as %s is %d units', async (outcome, units) => {
+    const { meter } = setUp()
+    await call(meter, ann, { outcome, bytesIn: 0, bytesOut: 0 })
+    expect(linesIn(dir).at(-1)).toMatchObject({ call: { outcome, units } })
+    await meter.close()
+  })
 
   test('the files are for the owner only, and their names tell the process', async () => {
     const { meter } = setUp()
@@ -144,6 +149,120 @@ describe('recording', () => {
   })
 })
 
+describe('what is told of a call', () => {
+  const trace = '4bf92f3577b34da6a3ce929d0e0e4736'
+
+  test('snapshot, trace and the time spent waiting are in its lines', async () => {
+    const { meter } = setUp()
+    const entry = await meter.begin(ann, getPet, { snapshot: 12, trace })
+    expect(linesIn(dir).at(-1)).toMatchObject({ kind: 'begin', call: { snapshot: 12, trace } })
+    await entry.end({ ...fine, waitMs: 7.6 })
+    expect(linesIn(dir).at(-1)).toMatchObject({ kind: 'end', call: { snapshot: 12, trace, waitMs: 8 } })
+    await meter.close()
+  })
+
+  test.each(['', 'x'.repeat(32), `${trace}"`, trace.toUpperCase()])(
+    'a trace id that is none, %j, is left out',
+    async (odd) => {
+      const { meter } = setUp()
+      await meter.begin(ann, getPet, { snapshot: 1, trace: odd })
+      const line = linesIn(dir).at(-1)
+      expect(line).toMatchObject({ kind: 'begin', call: { snapshot: 1 } })
+      expect(line).not.toHaveProperty('call.trace')
+      await meter.close()
+    },
+  )
+
+  test('what is billed is decided by a rule', async () => {
+    const billed = new Set(['unreached'] as const)
+    const meter = createMeter({ dir, durability: 'async', clock: manualClock(), onFault: () => undefined, billed })
+    for (const [outcome, units] of [
+      ['unreached', 1],
+      ['ok', 0],
+    ] as const) {
+      await call(meter, ann, { ...fine, outcome })
+      expect(linesIn(dir).at(-1)).toMatchObject({ call: { outcome, units } })
+    }
+    await meter.close()
+  })
+})
+
+describe('a search or a listing', () => {
+  const search = { meter: 'search', name: '', target: '' } as const
+  const found = { outcome: 'ok', bytesIn: 1, bytesOut: 2, snapshot: 3 } as const
+
+  test('is one line, on file when it resolves', async () => {
+    const { meter, clock, disk } = setUp()
+    const before = disk.writes
+    await Promise.all([
+      meter.note(ann, search, { ...found, ms: 4 }),
+      meter.note(ann, { meter: 'list', name: '', target: 'pets' }, { ...found, outcome: 'failed' }),
+    ])
+    expect(disk.writes).toBe(before + 1)
+    expect(linesIn(dir).slice(-2)).toMatchObject([
+      { kind: 'end', call: { at: clock.now() - 4, meter: 'search', target: '', units: 1, ms: 4, snapshot: 3 } },
+      { kind: 'end', call: { at: clock.now(), meter: 'list', target: 'pets', outcome: 'failed', ms: 0 } },
+    ])
+    await meter.close()
+  })
+
+  test('that cannot be recorded is refused, and on file when it is not', async () => {
+    const { meter, disk } = setUp()
+    disk.left = 0
+    await expect(meter.note(ann, search, found)).rejects.toEqual(notRecorded)
+    disk.left = undefined
+    await meter.note(ann, search, found)
+    expect(idsOf(linesIn(dir), 'end')).toHaveLength(1)
+    await meter.close()
+    await expect(meter.note(ann, search, found)).rejects.toEqual(notRecorded)
+  })
+
+  test('sync: is fsynced before it resolves', async () => {
+    const { meter, disk } = setUp('sync')
+    const before = disk.syncs
+    await meter.note(ann, search, found)
+    expect(disk.syncs).toBe(before + 1)
+    await meter.close()
+  })
+})
+
+describe('seals', () => {
+  const seals = () => linesIn(dir).filter((line) => line !== 'torn' && line.kind === 'seal')
+
+  test.each(['group', 'async'] as const)('%s: one for all that was written in a window', async (durability) => {
+    const { meter, clock } = setUp(durability)
+    await calls(meter, 30)
+    expect(seals()).toHaveLength(1)
+    clock.pass(limits.spoolSyncMs)
+    clock.pass(limits.spoolSyncMs)
+    expect(seals()).toHaveLength(2)
+    await meter.close()
+    expect(seals().at(-1)).toMatchObject({ last: true })
+  })
+
+  test('sync: the answer’s lines are sealed in the same write', async () => {
+    const { meter, disk } = setUp('sync')
+    const entry = await meter.begin(ann, getPet)
+    const before = disk.writes
+    await entry.end(fine)
+    expect([disk.writes - before, seals().length]).toEqual([1, 2])
+    await meter.close()
+  })
+
+  test('one that cannot be written is a fault like any other', async () => {
+    const { meter, clock, disk, kinds } = setUp()
+    await call(meter)
+    disk.left = 10
+    clock.pass(limits.spoolSyncMs)
+    expect([meter.healthy, kinds()]).toEqual([false, ['write_failed']])
+    disk.left = undefined
+    await call(meter)
+    expect(kinds()).toEqual(['write_failed', 'recovered'])
+    expect(idsOf(linesIn(dir), 'end')).toHaveLength(2)
+    await meter.close()
+  })
+})
+
 describe('durability', () => {
   test('group: many calls within the window share one fsync, and an idle spool asks for none', async () => {
     const { meter, clock, disk } = setUp('group')
@@ -154,7 +273,8 @@ describe('durability', () => {
     clock.pass(limits.spoolSyncMs)
     expect(disk.syncs).toBe(before + 1)
     await meter.close()
-    expect(disk.syncs).toBe(before + 1)
+    // the last seal
+    expect(disk.syncs).toBe(before + 2)
   })
 
   test('group: what was written while an fsync was under way gets its own', async () => {
@@ -173,7 +293,9 @@ describe('durability', () => {
     clock.pass(limits.spoolSyncMs)
     expect(later).toHaveBeenCalledTimes(2)
     finish()
-    await meter.close()
+    const closing = meter.close()
+    finish()
+    await closing
   })
 
   test('sync: every end is fsynced before it resolves, and the ends of one turn together', async () => {

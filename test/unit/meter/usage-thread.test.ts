@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { configSchema } from '../../../src/config/schema.ts'
 import { systemClock } from '../../../src/core/clock.ts'
 import type { GatewayError } from '../../../src/core/errors.ts'
 import { limits } from '../../../src/core/limits.ts'
@@ -27,7 +28,7 @@ const setUp = (crashes = 0) => {
   const faults: GatewayError[] = []
   const rolled: RollUpResult[] = []
   const thread = startUsageThread({
-    ...{ dataDir, currency: 'USD', pricePer1000: '0.005', retentionDays: 30, clock },
+    ...{ dataDir, prices: configSchema.parse({}).metering, retentionDays: 30, clock },
     onFault: (error) => void faults.push(error),
     onRollUp: (result) => void rolled.push(result),
     ...(crashes === 0 ? {} : { entry: crashing }),
@@ -62,8 +63,10 @@ describe('asking', () => {
       ...{ currency: 'USD', total: { invocations: 3, cost: '0.000015000' } },
       rows: [{ tool: 'pets___get', invocations: 3, cost: '0.000015000' }],
     })
-    const euros = await thread.answer({ by: [] }, { currency: 'EUR', pricePer1000: '1' })
-    expect(euros).toMatchObject({ currency: 'EUR', total: { cost: '0.003000000' } })
+    const month = new Date().toISOString().slice(0, 7)
+    expect(await thread.invoice({ month, tenant: 'local' })).toMatchObject({
+      ...{ currency: 'USD', state: 'preliminary', total: { units: 3, amount: '0.000015000', rounded: '0.00' } },
+    })
     await expect(thread.answer({ from: 'x', by: [] })).rejects.toMatchObject({
       code: 'invalid_params',
       message: expect.stringContaining('"from" is a date'),

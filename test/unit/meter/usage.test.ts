@@ -1,26 +1,17 @@
-/** Roll-up and questions: every line once, torn tails tolerated, exact figures, clear refusals. */
-import {
-  appendFileSync,
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  truncateSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs'
+/** Questions about usage: exact figures, by what is asked for, and clear refusals. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { limits } from '../../../src/core/limits.ts'
+import type { OutcomeKind } from '../../../src/core/model.ts'
 import { createIds } from '../../../src/meter/id.ts'
-import { beginLine, carriedLine, endLine, namesText, segmentLine } from '../../../src/meter/line.ts'
-import { createMeter, type Meter } from '../../../src/meter/meter.ts'
+import { endLine, namesText } from '../../../src/meter/line.ts'
+import { configSchema } from '../../../src/config/schema.ts'
 import { createUsage } from '../../../src/meter/usage.ts'
 import { openSqliteStore } from '../../../src/store/sqlite.ts'
 import type { Store } from '../../../src/store/store.ts'
-import { ann, calls, fine, getPet, linesIn, manualClock, segmentsIn } from './parts.ts'
+import { ann, fine, getPet, manualClock } from './parts.ts'
 
 let parent = ''
 let dir = ''
@@ -39,240 +30,19 @@ afterEach(async () => {
   rmSync(parent, { recursive: true, force: true })
 })
 
-const price = { currency: 'USD', pricePer1000: '0.005' }
-const usage = (over: Store = store) => createUsage({ dir, store: over, clock, retentionDays: 30, ...price })
-const meterHere = (): Meter => createMeter({ dir, durability: 'async', clock, onFault: () => undefined })
-const counts = async () => {
-  const rows = await store.usage({ from: 0, to: 8.64e15, by: ['outcome'], rows: 100 })
-  return Object.fromEntries(rows.map((row) => [row.outcome, [row.events, row.units]]))
-}
-
+const pricesOf = (metering: object = {}) => configSchema.parse({ metering }).metering
+const usage = (over: Store = store, prices = pricesOf()) =>
+  createUsage({ dir, store: over, clock, retentionDays: 30, prices, keepsPrices: false })
 /** A process number that is nobody’s: above every pid_max. */
 const nobody = 4_194_305 + 1
 const nextId = createIds(clock)
 const names = namesText(ann, getPet)
-const begin = (id: string, at = start) => beginLine(id, at, names)
-const end = (id: string, at = start) => endLine(id, at, names, { ...fine, ms: 3 })
+const ending = (id: string, outcome: OutcomeKind) => endLine(id, start, names, { ...fine, outcome, ms: 3 })
 /** Writes a segment as a process `pid` would have left it. */
 const leave = (text: string, pid = nobody, name = `${nextId()}-${pid}.ndjson`) => {
   writeFileSync(join(dir, name), text)
   return name
 }
-
-describe('roll-up', () => {
-  test('an empty or absent directory is nothing', async () => {
-    expect(await usage().rollUp()).toEqual({ events: 0, torn: 0 })
-    rmSync(dir, { recursive: true })
-    expect(await usage().rollUp()).toEqual({ events: 0, torn: 0 })
-  })
-
-  test('a live segment is added as it grows, each line once', async () => {
-    const meter = meterHere()
-    for (const count of [1, 0, 3]) {
-      await calls(meter, count)
-      expect(await usage().rollUp()).toEqual({ events: count, torn: 0 })
-    }
-    expect(await counts()).toEqual({ ok: [4, 4] })
-    await meter.close()
-  })
-
-  test('the torn tail of a live segment waits until it is whole', async () => {
-    const whole = begin('a') + end('a')
-    const name = leave(whole + end('b').slice(0, 50), process.pid)
-    expect(await usage().rollUp()).toEqual({ events: 1, torn: 0 })
-    appendFileSync(join(dir, name), end('b').slice(50))
-    expect(await usage().rollUp()).toEqual({ events: 1, torn: 0 })
-    expect(await counts()).toEqual({ ok: [2, 2] })
-  })
-
-  test.each([1, 60, 'all but the newline'] as const)(
-    'a dead process’s tail torn after %s is warned of once',
-    async (at) => {
-      const tail = end('b').slice(0, at === 'all but the newline' ? -1 : at)
-      leave(segmentLine(start, undefined) + begin('a') + end('a') + begin('b') + tail)
-      expect(await usage().rollUp()).toEqual({ events: 1, torn: 1 })
-      expect(await usage().rollUp()).toEqual({ events: 0, torn: 0 })
-      expect(await counts()).toEqual({ ok: [1, 1], unknown: [1, 0] })
-    },
-  )
-
-  test('garbage between lines is warned of and passed over', async () => {
-    leave(`${begin('a')}\u0000\u0000\n{"e":{}}\n\n${end('a')}`)
-    expect(await usage().rollUp()).toEqual({ events: 1, torn: 3 })
-  })
-
-  test('garbage longer than a batch, without a newline, does not stop what follows', async () => {
-    leave(`${'x'.repeat(2 * limits.rollupBatchBytes + 10)}\n${begin('a')}${end('a')}`)
-    const { events, torn } = await usage().rollUp()
-    expect({ events, torn: torn > 0 }).toEqual({ events: 1, torn: true })
-  })
-
-  test('a segment of several batches is added whole', async () => {
-    const long = namesText({ ...ann, subject: 's'.repeat(3_000) }, getPet)
-    const one = Array.from({ length: 3_000 }, (_, at) => endLine(`${at}`, start, long, { ...fine, ms: 1 })).join('')
-    expect(one.length).toBeGreaterThan(2 * limits.rollupBatchBytes)
-    leave(one)
-    expect(await usage().rollUp()).toEqual({ events: 3_000, torn: 0 })
-    expect(await usage().rollUp()).toEqual({ events: 0, torn: 0 })
-    expect(await counts()).toEqual({ ok: [3_000, 3_000] })
-  })
-
-  test('calls without an end are unknown and cost nothing, once, when their process is gone', async () => {
-    leave(begin('a') + begin('b') + end('b'))
-    await usage().rollUp()
-    await usage().rollUp()
-    expect(await counts()).toEqual({ ok: [1, 1], unknown: [1, 0] })
-  })
-
-  test('calls under way in a live process are not unknown', async () => {
-    leave(begin('a'), process.pid)
-    await usage().rollUp()
-    expect(await counts()).toEqual({})
-  })
-
-  test('a call that its process carried into the next segment is counted there', async () => {
-    const first = leave(begin('a') + begin('lost'), process.pid)
-    leave(segmentLine(start, first) + carriedLine(begin('a')) + end('a'), process.pid)
-    await usage().rollUp()
-    expect(await counts()).toEqual({ ok: [1, 1], unknown: [1, 0] })
-  })
-
-  test('a segment of an earlier process with the same number, in between by its name, hides nothing', async () => {
-    const first = leave(begin('a'), process.pid)
-    leave(segmentLine(start, undefined) + begin('other'), process.pid)
-    leave(segmentLine(start, first) + carriedLine(begin('a')) + end('a'), process.pid)
-    await usage().rollUp()
-    expect(await counts()).toEqual({ ok: [1, 1], unknown: [1, 0] })
-  })
-
-  test('what a process wrote between the listing and its death counts', async () => {
-    const [first, second] = [leave(''), leave(begin('a'))]
-    await usage({ ...store, addUsage: async (...all) => !all[4] && store.addUsage(...all) }).rollUp()
-    const late: Store = {
-      ...store,
-      usageMark: async (name) => {
-        if (name === first) appendFileSync(join(dir, second), end('a'))
-        return store.usageMark(name)
-      },
-    }
-    expect(await usage(late).rollUp()).toEqual({ events: 1, torn: 0 })
-    expect(await counts()).toEqual({ ok: [1, 1] })
-  })
-
-  test('a later process with the same number (as in a container) takes over no call', async () => {
-    leave(begin('a'), process.pid)
-    const meter = meterHere()
-    const entry = await meter.begin(ann, getPet)
-    await usage().rollUp()
-    expect(await counts()).toEqual({ unknown: [1, 0] })
-    await entry.end(fine)
-    await usage().rollUp()
-    expect(await counts()).toEqual({ ok: [1, 1], unknown: [1, 0] })
-    await meter.close()
-  })
-
-  test('a process taken for dead that writes on has its calls counted all the same', async () => {
-    const name = leave(begin('a') + end('a'))
-    await usage().rollUp()
-    expect(await store.usageMark(name)).toMatchObject({ closed: true })
-    appendFileSync(join(dir, name), begin('b') + end('b'))
-    expect(await usage().rollUp()).toEqual({ events: 1, torn: 0 })
-    expect(await counts()).toEqual({ ok: [2, 2] })
-  })
-
-  test('a segment unwritten for a day is finished, whoever has its number now', async () => {
-    const name = leave(begin('a'), process.pid)
-    utimesSync(join(dir, name), start / 1000, start / 1000 - limits.spoolStaleMs / 1000 - 1)
-    await usage().rollUp()
-    expect(await counts()).toEqual({ unknown: [1, 0] })
-  })
-
-  test('a segment is removed after its retention, and only when all of it is in the store', async () => {
-    const name = leave(begin('a') + end('a'))
-    const other = leave(begin('b') + end('b'))
-    for (const file of [name, other]) utimesSync(join(dir, file), start / 1000, start / 1000)
-    const failing: Store = { ...store, addUsage: async (...all) => all[0] === name && store.addUsage(...all) }
-    await usage(failing).rollUp()
-    clock.set(start + 29 * 86_400_000)
-    await usage(failing).rollUp()
-    expect(segmentsIn(dir)).toEqual([name, other])
-    clock.set(start + 31 * 86_400_000)
-    await usage(failing).rollUp()
-    expect(segmentsIn(dir)).toEqual([other])
-    await usage().rollUp()
-    expect(await counts()).toEqual({ ok: [2, 2] })
-  })
-
-  test('a segment that could not be closed is not removed', async () => {
-    const name = leave(begin('a'))
-    utimesSync(join(dir, name), start / 1000, start / 1000 - 31 * 86_400)
-    await usage({ ...store, addUsage: async (...all) => !all[4] && store.addUsage(...all) }).rollUp()
-    expect(segmentsIn(dir)).toEqual([name])
-  })
-
-  test('unfinished heads of dead processes are cleared away, and strangers’ files are left alone', async () => {
-    const name = `${nextId()}-${nobody}.ndjson`
-    leave('{"s":', nobody, `${name}.tmp`)
-    leave('{"s":', process.pid, `${nextId()}-${process.pid}.ndjson.tmp`)
-    leave('notes', nobody, 'README')
-    leave(end('a'), nobody, 'not-an-id-7.ndjson')
-    expect(await usage().rollUp()).toEqual({ events: 0, torn: 0 })
-    expect(segmentsIn(dir)).toHaveLength(3)
-  })
-
-  test('several roll-ups at once, over one database, count each line once', async () => {
-    leave(Array.from({ length: 500 }, (_, at) => begin(`${at}`) + end(`${at}`)).join(''))
-    leave(begin('open'))
-    const stores = Array.from({ length: 4 }, () => openSqliteStore(join(parent, 'toolgate.db')))
-    const added = await Promise.all(stores.map((one) => usage(one).rollUp()))
-    expect(added.reduce((sum, { events }) => sum + events, 0)).toBe(500)
-    expect(await counts()).toEqual({ ok: [500, 500], unknown: [1, 0] })
-    await Promise.all(stores.map((one) => one.close()))
-  })
-
-  test('a store that fails now and then is asked again, and nothing is lost or doubled (C06)', async () => {
-    let asked = 0
-    const flaky: Store = {
-      ...store,
-      addUsage: async (...all) => {
-        asked += 1
-        if (asked % 3 === 1) throw new Error('away')
-        const added = await store.addUsage(...all)
-        // the answer of a commit that was made is lost on the way
-        if (asked % 3 === 2) throw new Error('gone')
-        return added
-      },
-    }
-    for (let segment = 0; segment < 5; segment += 1)
-      leave(begin(`${segment}`) + end(`${segment}`) + begin(`open ${segment}`))
-    for (let attempt = 0; attempt < 40; attempt += 1)
-      await usage(flaky)
-        .rollUp()
-        .catch(() => undefined)
-    expect(await counts()).toEqual({ ok: [5, 5], unknown: [5, 0] })
-  })
-
-  test('a power cut leaves the fsynced prefix, of which every whole line counts (C03)', async () => {
-    const meter = meterHere()
-    await calls(meter, 20)
-    const [live = ''] = segmentsIn(dir)
-    const bytes = readFileSync(join(dir, live))
-    const kept = join(parent, 'kept')
-    copyFileSync(join(dir, live), kept)
-    await meter.close()
-    rmSync(join(dir, live))
-    for (let size = 0; size <= bytes.length; size += 97) {
-      const name = `${nextId()}-${nobody}.ndjson`
-      copyFileSync(kept, join(dir, name))
-      truncateSync(join(dir, name), size)
-      const whole = linesIn(dir).filter((line) => line !== 'torn' && line.kind === 'end').length
-      const { events, torn } = await usage().rollUp()
-      expect({ size, events }).toEqual({ size, events: whole })
-      expect(torn).toBeLessThanOrEqual(1)
-      rmSync(join(dir, name))
-    }
-  })
-})
 
 describe('answers', () => {
   const hour = 3_600_000
@@ -316,13 +86,58 @@ describe('answers', () => {
     ])
   })
 
-  test('another price may be given with the question', async () => {
+  test('prices are those of the configuration', async () => {
     fill()
-    const answer = await usage().answer(
-      { from: '2026-11-24', to: '2026-11-24', by: [] },
-      { currency: 'EUR', pricePer1000: '1' },
-    )
+    const prices = pricesOf({ currency: 'EUR', pricePer1000: { call: '1' } })
+    const answer = await usage(store, prices).answer({ from: '2026-11-24', to: '2026-11-24', by: [] })
     expect(answer).toMatchObject({ currency: 'EUR', total: { invocations: 3, cost: '0.003000000' } })
+  })
+
+  test('grouped by everything that there is, times as UTC shows them', async () => {
+    fill()
+    const by = ['month', 'day', 'hour', 'tenant', 'client', 'outcome', 'meter']
+    const { rows, total } = await usage().answer({ from: '2026-10-01', to: '2026-11-24', by })
+    expect(rows.map((row) => Object.values(row).slice(0, 8).map(String).join(' '))).toEqual([
+      '2026-10 2026-10-24 2026-10-24T10:00:00.000Z local editor ok call 1',
+      '2026-11 2026-11-23 2026-11-23T10:00:00.000Z local editor failed call 1',
+      '2026-11 2026-11-23 2026-11-23T10:00:00.000Z local editor ok call 1',
+      '2026-11 2026-11-24 2026-11-24T10:00:00.000Z local editor ok call 3',
+    ])
+    expect(total.invocations).toBe(6)
+  })
+
+  test.each([
+    [{ tool: 'pets___get' }, 4],
+    [{ target: 'orders' }, 1],
+    [{ principal: 'local/bob' }, 1],
+    [{ principal: 'local/ann', target: 'pets' }, 4],
+    [{ tenant: 'local', principal: 'local/ann' }, 4],
+    [{ client: 'editor' }, 5],
+    [{ client: 'nobody' }, 0],
+    [{ tenant: "' OR 1=1 --" }, 0],
+  ])('only %j is %d', async (filter, invocations) => {
+    fill()
+    const { rows, total } = await usage().answer({ to: '2026-11-24', by: [], ...filter })
+    expect([total.invocations, rows.length]).toEqual([invocations, 1])
+  })
+
+  test('calls that are not billed are no invocations, and counted by outcome', async () => {
+    leave((['invalid_arguments', 'unreached', 'ok'] as const).map((outcome, at) => ending(`a${at}`, outcome)).join(''))
+    expect((await usage().answer({ to: '2026-11-24', by: ['outcome'] })).rows).toEqual([
+      { outcome: 'invalid_arguments', invocations: 0, cost: '0.000000000', calls: 1 },
+      { outcome: 'ok', invocations: 1, cost: '0.000005000', calls: 1 },
+      { outcome: 'unreached', invocations: 0, cost: '0.000000000', calls: 1 },
+    ])
+  })
+
+  test('percentiles of durations stand beside the figures', async () => {
+    const lasting = (ms: number) => endLine(`p${ms}`, start, names, { ...fine, ms })
+    leave(Array.from({ length: 100 }, (_, at) => lasting(at)).join(''))
+    const { rows } = await usage().answer({ to: '2026-11-24', by: ['tool', 'hour'], percentiles: true })
+    expect(rows).toEqual([expect.objectContaining({ invocations: 100, durationMs: { p50: 49, p90: 89, p99: 99 } })])
+    await expect(usage().answer({ by: ['client'], percentiles: true })).rejects.toMatchObject({
+      code: 'invalid_params',
+    })
   })
 
   test.each([
@@ -377,7 +192,9 @@ describe('answers', () => {
     [{ from: '2026-11-24', to: '2026-11-22' }, '"from" is later'],
     [{ by: ['target', 'target'] }, '"by" takes'],
     [{ by: ['constructor'] }, '"by" takes'],
-    [{ by: ['hour'] }, '"by" takes'],
+    [{ by: ['subject'] }, '"by" takes'],
+    [{ principal: 'ann' }, '"principal" is'],
+    [{ tenant: 'other', principal: 'local/ann' }, '"principal" is'],
   ])('%j is refused with words', async (query, words) => {
     const asked = usage().answer({ by: [], ...query })
     await expect(asked).rejects.toMatchObject({ code: 'invalid_params', message: expect.stringContaining(words) })

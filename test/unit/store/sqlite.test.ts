@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { headOf } from '../../../src/store/link.ts'
 import { openSqliteStore } from '../../../src/store/sqlite.ts'
-import type { UsageDelta, UsageGroup } from '../../../src/store/store.ts'
+import type { UsageDelta, UsageGroup, UsageWhere } from '../../../src/store/store.ts'
 
 let dir = ''
 let path = ''
@@ -72,6 +73,72 @@ describe('marks', () => {
   })
 })
 
+describe('segments and their chain', () => {
+  const chain = { sealedAt: 40, sealed: 'a', hash: 'b' }
+
+  test('a mark keeps its hashes, and a segment that is gone stays known', async () => {
+    const store = openSqliteStore(path)
+    await store.addUsage('s', 0, 100, [], false, chain)
+    await store.addUsage('r', 0, 7, [], false)
+    expect(await store.usageMark('s')).toEqual({ offset: 100, closed: false, chain })
+    await store.dropSegment('s', 'archived')
+    expect(await store.segments('', 10)).toEqual([
+      { segment: 'r', offset: 7, closed: false },
+      { segment: 's', offset: 100, closed: false, chain, gone: 'archived' },
+    ])
+    expect(await store.segments('r', 10)).toHaveLength(1)
+    expect(await store.segments('', 1)).toHaveLength(1)
+    await store.close()
+  })
+
+  test('a segment that is closed gets a link, once, and every link follows the one before it', async () => {
+    const store = openSqliteStore(path)
+    await store.addUsage('s', 0, 100, [], false, chain)
+    expect(await store.links(0, 10)).toEqual([])
+    await store.addUsage('s', 100, 100, [], true, chain)
+    expect(await store.addUsage('s', 100, 100, [], true, chain)).toBe(false)
+    const head = await store.addLink({ segment: 'r', offset: 3, hash: 'c', closed: false })
+    const [one, two] = await store.links(0, 10)
+    expect(one).toMatchObject({ number: 1, segment: 's', offset: 100, hash: 'b', closed: true })
+    expect(two).toEqual({ number: 2, segment: 'r', offset: 3, hash: 'c', closed: false, head })
+    expect(head).toBe(headOf(one?.head ?? '', { segment: 'r', offset: 3, hash: 'c', closed: false }))
+    expect(await store.links(1, 10)).toEqual([two])
+    await store.close()
+  })
+
+  test('prices of a month are kept once, unless they are replaced', async () => {
+    const store = openSqliteStore(path)
+    expect(await store.plan('2026-11')).toBeUndefined()
+    expect(await store.keepPlan('2026-11', 'one', false)).toBe('one')
+    expect(await store.keepPlan('2026-11', 'two', false)).toBe('one')
+    expect(await store.keepPlan('2026-11', 'three', true)).toBe('three')
+    expect(await store.plan('2026-11')).toBe('three')
+    await store.close()
+  })
+})
+
+test('a database of the first version is brought up to date with all that is in it', async () => {
+  mkdirSync(join(dir, 'data'))
+  const raw = new DatabaseSync(path)
+  raw.exec(`CREATE TABLE usage_segment (segment TEXT PRIMARY KEY, offset INTEGER NOT NULL, closed INTEGER NOT NULL)
+    STRICT, WITHOUT ROWID;
+    CREATE TABLE usage_hour (hour INTEGER NOT NULL, tenant TEXT NOT NULL, subject TEXT NOT NULL, target TEXT NOT NULL,
+      tool TEXT NOT NULL, outcome TEXT NOT NULL, events INTEGER NOT NULL, units INTEGER NOT NULL, ms INTEGER NOT NULL,
+      bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL,
+      PRIMARY KEY (hour, tenant, subject, target, tool, outcome)) STRICT, WITHOUT ROWID;
+    INSERT INTO usage_segment VALUES ('s', 100, 1);
+    INSERT INTO usage_hour VALUES (${hour}, 'local', 'ann', 'pets', 'pets___get', 'ok', 2, 2, 10, 20, 40);
+    PRAGMA user_version = 1`)
+  raw.close()
+  const store = openSqliteStore(path)
+  expect(await store.usageMark('s')).toEqual({ offset: 100, closed: true })
+  await store.addUsage('s', 100, 200, [delta()], false)
+  expect(await store.usage({ ...everything, by: ['client', 'meter'] })).toEqual([
+    { client: '', meter: 'call', events: 3, units: 3, ms: 15, waitMs: 0, bytesIn: 30, bytesOut: 60 },
+  ])
+  await store.close()
+})
+
 describe('questions', () => {
   const rows = [
     delta(),
@@ -83,6 +150,7 @@ describe('questions', () => {
     events,
     units,
     ms: 5 * events,
+    waitMs: 0,
     bytesIn: 10 * events,
     bytesOut: 20 * events,
   })
@@ -150,6 +218,67 @@ describe('questions', () => {
     await store.close()
   })
 
+  test('grouped by client, meter and month, old rows have neither client nor another meter than calls', async () => {
+    const store = openSqliteStore(path)
+    const search = { client: 'bot', meter: 'search', target: '', tool: '', waitMs: 3 } as const
+    await store.addUsage('s', 0, 1, [...rows, delta({ ...search, hour: Date.UTC(2026, 11, 31, 23) })], false)
+    expect(await store.usage({ ...everything, by: ['month', 'meter', 'client'] })).toEqual([
+      { month: '2026-11', meter: 'call', client: '', ...figures(4, 4) },
+      { month: '2026-12', meter: 'search', client: 'bot', ...figures(1), waitMs: 3 },
+    ])
+    await store.close()
+  })
+
+  test('for some names only', async () => {
+    const store = openSqliteStore(path)
+    await store.addUsage('s', 0, 1, [...rows, delta({ client: 'bot' })], false)
+    const events = async (where: UsageWhere) => (await store.usage({ ...everything, by: [], where }))[0]?.events
+    expect(await events({})).toBe(5)
+    expect(await events({ tenant: 'local' })).toBe(4)
+    expect(await events({ tenant: 'local', subject: 'ann' })).toBe(3)
+    expect(await events({ tenant: 'local', subject: 'ann', client: 'bot' })).toBe(1)
+    expect(await events({ target: 'orders' })).toBe(1)
+    expect(await events({ tool: 'pets___add' })).toBe(1)
+    expect(await events({ tool: "' OR 1 --" })).toBe(0)
+    await store.close()
+  })
+
+  test('of durations add up bucket by bucket, and are refused where they are not kept', async () => {
+    const store = openSqliteStore(path)
+    const one = delta({
+      latency: [
+        [5, 2],
+        [9, 1],
+      ],
+    })
+    const other = delta({ target: 'orders', subject: 'bob', latency: [[5, 1]] })
+    await store.addUsage('s', 0, 1, [one, other, delta({ subject: 'cy', latency: [[9, 4]] })], false)
+    expect(await store.latency({ ...everything, by: ['target'] })).toEqual([
+      { target: 'orders', buckets: [[5, 1]] },
+      {
+        target: 'pets',
+        buckets: [
+          [5, 2],
+          [9, 5],
+        ],
+      },
+    ])
+    expect(await store.latency({ ...everything, by: ['day'], where: { target: 'pets' } })).toEqual([
+      {
+        day: '2026-11-24',
+        buckets: [
+          [5, 2],
+          [9, 5],
+        ],
+      },
+    ])
+    expect(await store.latency({ ...everything, by: ['target'], rows: 1 })).toHaveLength(1)
+    expect(await store.latency({ ...everything, from: 8.64e14, by: [] })).toEqual([])
+    for (const asked of [{ by: ['principal'] }, { by: ['outcome'] }, { by: [], where: { client: 'bot' } }] as const)
+      await expect(store.latency({ ...everything, ...asked })).rejects.toMatchObject({ code: 'invalid_params' })
+    await store.close()
+  })
+
   test('the period begins with its first hour and ends before its last moment; rows are bounded', async () => {
     const store = openSqliteStore(path)
     await store.addUsage('s', 0, 1, rows, false)
@@ -189,7 +318,7 @@ describe('the file', () => {
     await store.close()
     const raw = new DatabaseSync(path)
     expect(raw.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'wal' })
-    expect(raw.prepare('PRAGMA user_version').get()).toEqual({ user_version: 1 })
+    expect(raw.prepare('PRAGMA user_version').get()).toEqual({ user_version: 3 })
     raw.close()
   })
 

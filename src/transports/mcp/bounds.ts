@@ -1,0 +1,63 @@
+/** Bodies held to their bounds while they are read. */
+import { type ErrorCode, GatewayError, toGatewayError } from '../../core/errors.ts'
+import { limits } from '../../core/limits.ts'
+
+type Body = ReadableStream<Uint8Array>
+type Failed = (fault: GatewayError) => void
+
+const tooLong = (words: string): GatewayError => new GatewayError('target_bad_answer' satisfies ErrorCode, { words })
+
+/** At most `limits.responseBodyBytes`. */
+export function boundedJson(body: Body, failed: Failed): Body {
+  let bytes = 0
+  return checked(body, failed, (piece) => {
+    bytes += piece.byteLength
+    if (bytes > limits.responseBodyBytes) throw tooLong('The target’s answer is longer than is read here.')
+  })
+}
+
+/** Server-sent events of at most `limits.responseBodyBytes` each: one that never ends would be kept without end. */
+export function boundedEvents(body: Body, failed: Failed): Body {
+  let bytes = 0
+  let tail = ''
+  return checked(body, failed, (piece) => {
+    const text = tail + Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength).toString('latin1')
+    const end = Math.max(text.lastIndexOf('\n\n'), text.lastIndexOf('\r\n\r\n'), text.lastIndexOf('\r\r'))
+    bytes = end < 0 ? bytes + piece.byteLength : text.length - end
+    tail = text.slice(-3)
+    if (bytes > limits.responseBodyBytes) throw tooLong('An event of the target is longer than is read here.')
+  })
+}
+
+/** The same bytes, looked at as they pass; whatever ends them early is an error of the table. */
+function checked(body: Body, failed: Failed, look: (piece: Uint8Array) => void): Body {
+  const reader = body.getReader()
+  return new ReadableStream<Uint8Array>({
+    async pull(sink) {
+      try {
+        const { done, value } = await reader.read()
+        if (done) return sink.close()
+        look(value)
+        sink.enqueue(value)
+      } catch (thrown) {
+        const fault = toGatewayError(thrown)
+        failed(fault)
+        void reader.cancel().catch(() => undefined)
+        sink.error(fault)
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  })
+}
+
+/** The first bytes of a body, and whether there were more. */
+export async function gather(body: Body, limit: number): Promise<{ readonly bytes: Buffer; readonly cut: boolean }> {
+  const pieces: Uint8Array[] = []
+  let length = 0
+  for await (const piece of body) {
+    pieces.push(piece)
+    length += piece.byteLength
+    if (length > limit) break
+  }
+  return { bytes: Buffer.concat(pieces).subarray(0, limit), cut: length > limit }
+}
