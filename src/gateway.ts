@@ -192,6 +192,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
     guard,
     connectLink: (pendingId, caller) => reloader.parts.pages.link(pendingId, caller),
     hub,
+    costOf: metering.costOf,
     asks: new Asks(clock),
     seal,
     clock,

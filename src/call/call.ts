@@ -43,6 +43,10 @@ export interface CallAnswer {
   /** The result’s JSON without its closing brace (`resultText`). */
   readonly text: string
   readonly usageId: string
+  /** How it ended, for the record. */
+  readonly kind: OutcomeKind
+  /** Milliseconds spent waiting on the target. */
+  readonly waitMs: number
   /** Arguments in which JSON inside a string was taken for what it says, as JSON Pointers. */
   readonly healed: readonly string[]
 }
@@ -73,7 +77,7 @@ export async function callTool(
       kind: made.kind,
       status: made.outcome.status,
       bytesOut: Buffer.byteLength(text),
-      value: { tool, outcome: made.outcome, text, usageId: under.usageId, healed },
+      value: { tool, ...made, text, ...under, healed },
     }
   })
 }

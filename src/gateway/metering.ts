@@ -12,7 +12,7 @@ import { startUsageThread, type UsageThread } from '../meter/usage-thread.ts'
 import type { Records } from '../store/records.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type Exports, startExports } from './exports.ts'
-import { type GatewayQuotas, openQuotas } from './quotas.ts'
+import { costNow, type GatewayQuotas, openQuotas } from './quotas.ts'
 
 export interface MeteringRoom {
   /** Those of the start: what is recorded, kept and exported does not change while the process runs. */
@@ -30,6 +30,8 @@ export interface Metering {
   readonly usage: UsageThread
   readonly quotas: GatewayQuotas
   readonly billed: ReadonlySet<OutcomeKind>
+  /** What one call of a tool costs; nothing where that depends on volume. */
+  costOf(this: void, target: string, tool: string): string | undefined
   /** Quotas follow the configuration in force. */
   configure(settings: Settings): void
   /** After the last call. */
@@ -88,6 +90,7 @@ export function openMetering({ settings, records, metrics, clock, log, egress }:
     usage,
     quotas,
     billed,
+    costOf: costNow(metering, clock),
     configure: (now) =>
       quotas.configure({ quotas: now.metering.quotas, prices: metering, secretsFound: now.secretsFound }),
     async close() {

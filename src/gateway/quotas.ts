@@ -5,7 +5,7 @@ import { limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
 import type { Secret } from '../core/secret.ts'
 import type { Egress } from '../egress/fetch.ts'
-import { parsePrice } from '../meter/money.ts'
+import { formatCost, parsePrice } from '../meter/money.ts'
 import { monthOf } from '../meter/months.ts'
 import type { PriceList } from '../meter/price-schema.ts'
 import { costOf, type Plan, planOf, type PriceLine, split } from '../meter/prices.ts'
@@ -53,6 +53,20 @@ export const pricesOf = (list: PriceList): QuotaPrices => {
       const line = lineAt(call, at)
       return line === undefined ? 0n : costOf(line, split(line.tiers, position, 1n))
     },
+  }
+}
+
+/** What one call costs now, for people; nothing where that depends on the volume of the month. */
+export const costNow = (
+  list: PriceList,
+  clock: Pick<Clock, 'now'>,
+): ((target: string, tool: string) => string | undefined) => {
+  const prices = pricesOf(list)
+  return (target, tool) => {
+    const call = { meter: 'call' as const, target, tool }
+    const now = clock.now()
+    if (prices.volumeOf(call, now) !== undefined) return undefined
+    return `${formatCost(prices.priceOf(call, now, 0n))} ${list.currency}`
   }
 }
 

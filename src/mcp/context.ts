@@ -20,6 +20,8 @@ export interface McpContext {
   readonly seal: Seal
   /** The page of a sign-in under way, and the code to enter there where the page cannot tell who is looking at it. */
   connectLink(pendingId: string, caller: Principal): { readonly url: string; readonly code?: string | undefined }
+  /** What one call of a tool costs, with its currency, such as `0.000005000 USD`; nothing where that depends on volume. */
+  costOf(target: string, tool: string): string | undefined
   readonly clock: Clock
   readonly log: Log
   readonly version: string

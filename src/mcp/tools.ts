@@ -83,6 +83,9 @@ const isToken = (token: Json): boolean =>
 /** Asks for a new grant even where there is one; a member of `_meta`. */
 const forceMeta = 'toolgate/forceAuthentication'
 
+/** Asks what the call comes to on a bill; a member of `_meta`, of the request and then of the result. */
+const usageMeta = 'toolgate/usage'
+
 /** Makes the call and answers it; never throws. */
 export function answerCall(
   context: McpContext,
@@ -92,8 +95,10 @@ export function answerCall(
   era: Era,
   first: Resumed | undefined,
 ): Promise<void> {
-  const force = first?.connect === undefined && objectParam(call.params, '_meta')?.[forceMeta] === true
+  const meta = objectParam(call.params, '_meta')
+  const force = first?.connect === undefined && meta?.[forceMeta] === true
   return answer(context, exchange, headers, call, era, first, async (answers, connect, signal, { phase, notice }) => {
+    const began = context.clock.monotonic()
     const made = await callTool(
       context.room,
       context.current(),
@@ -121,12 +126,31 @@ export function answerCall(
         'JSON in strings was taken for what it says',
       )
     if (context.log.debugs) logCall(context, call, exchange, made)
-    return { ask: made.outcome.ask, text: () => complete(made, era) }
+    const usage = meta?.[usageMeta] === true ? usageOf(context, call, made, began) : undefined
+    return { ask: made.outcome.ask, text: () => complete(made, era, usage) }
   })
 }
 
-function complete({ text, outcome }: CallAnswer, era: Era): string {
-  const own = outcome.meta === undefined ? '' : JSON.stringify(outcome.meta).slice(1, -1)
+/** What was recorded of the call; its cost where no volume changes the price. */
+function usageOf(context: McpContext, { bytesIn }: ToolCall, made: CallAnswer, began: number): Json {
+  const { tool, kind, usageId, waitMs, text } = made
+  const units = context.room.billed.has(kind) ? 1 : 0
+  const cost = units === 0 ? undefined : context.costOf(tool.target.name, tool.name)
+  return {
+    id: usageId,
+    outcome: kind,
+    units,
+    ...(cost === undefined ? {} : { cost }),
+    durationMs: Math.round(context.clock.monotonic() - began),
+    waitMs: Math.round(waitMs),
+    bytesIn,
+    bytesOut: Buffer.byteLength(text),
+  }
+}
+
+function complete({ text, outcome }: CallAnswer, era: Era, usage: Json | undefined): string {
+  const members = usage === undefined ? outcome.meta : { ...outcome.meta, [usageMeta]: usage }
+  const own = members === undefined ? '' : JSON.stringify(members).slice(1, -1)
   const meta = own === '' || era.resultMeta === '' ? own + era.resultMeta : `${own},${era.resultMeta}`
   return `${text}${era.resultEnd}${meta === '' ? '' : `,"_meta":{${meta}}`}}`
 }
