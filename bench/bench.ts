@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import autocannon from 'autocannon'
 import { startIdentityProvider } from '../test/support/identity-provider.ts'
 import { json, startRecorder } from '../test/support/recorder.ts'
+import { lambdaTable } from './lambda.ts'
 
 const seconds = Number(process.env['BENCH_SECONDS'] ?? 4)
 const main = join(import.meta.dirname, '../bin/toolgate.mjs')
@@ -491,6 +492,7 @@ const tables: { readonly [name: string]: () => Promise<void> } = {
   signedIn,
   credentials,
   lists,
+  lambda: () => lambdaTable({ seconds, startGateway, stop, exchange, headers, body, row }),
 }
 
 try {

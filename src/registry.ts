@@ -7,7 +7,8 @@ import type { TargetAdapter } from './targets/adapter.ts'
 import { lambda } from './targets/lambda.ts'
 import { mcp } from './targets/mcp.ts'
 import { openapi } from './targets/openapi.ts'
+import { smithy } from './targets/smithy.ts'
 
-export const adapters = { openapi, lambda, mcp } as const satisfies { readonly [kind: string]: TargetAdapter }
+export const adapters = { openapi, smithy, lambda, mcp } as const satisfies { readonly [kind: string]: TargetAdapter }
 
 export const credentialKinds = { apiKey, basic, oauth2, sigv4 } as const

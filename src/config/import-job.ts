@@ -4,6 +4,7 @@ import { type ToolRules, toTools, type ToolSet, type Unknown } from '../catalogu
 import type { CredentialProvider } from '../credentials/provider.ts'
 import { adapters } from '../registry.ts'
 import type { ImportOptions, Issue } from '../targets/adapter.ts'
+import type { FunctionFacts } from '../targets/lambda/function.ts'
 import { type Kind, kindOf } from './kind.ts'
 import type { TargetConfig } from './schema.ts'
 import { readSource } from './sources.ts'
@@ -24,6 +25,8 @@ export interface Made {
   readonly tools: ToolSet
   /** Of an MCP server. */
   readonly offers?: OfferSet
+  /** What a Lambda file says of its function. */
+  readonly lambda?: FunctionFacts
 }
 
 export interface ImportReply extends Made {
@@ -35,7 +38,7 @@ export interface ImportReply extends Made {
 
 /** Throws `bad_description` or `over_limit`. */
 export async function runImport({ target, kind, bytes, options, rules }: ImportJob): Promise<ImportReply> {
-  const { format, server, origins, operations, issues, offers } = await adapters[kind].load(bytes, options)
+  const { format, server, origins, operations, issues, offers, lambda } = await adapters[kind].load(bytes, options)
   const all: Issue[] = [...issues]
   const unknown: Unknown = (message) =>
     all.push({ severity: 'warning', code: 'override_no_match', pointer: '', message })
@@ -50,6 +53,7 @@ export async function runImport({ target, kind, bytes, options, rules }: ImportJ
     issues: all,
     tools,
     ...(offered === undefined ? {} : { offers: offered }),
+    ...(lambda === undefined ? {} : { lambda }),
   }
 }
 

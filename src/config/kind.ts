@@ -5,8 +5,9 @@ import type { TargetConfig } from './schema.ts'
 export type Kind = keyof typeof adapters
 
 /** A JSON object or list that says so itself; anything else is for the OpenAPI reader, whose errors tell what was expected. */
-export function kindOf(bytes: Uint8Array, { mcp }: TargetConfig): Kind {
+export function kindOf(bytes: Uint8Array, { mcp, smithy }: TargetConfig): Kind {
   if (mcp !== undefined) return 'mcp'
+  if (smithy !== undefined) return 'smithy'
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const first = text
     .subarray(0, 256)
@@ -14,5 +15,6 @@ export function kindOf(bytes: Uint8Array, { mcp }: TargetConfig): Kind {
     .replace(/^(?:\xef\xbb\xbf)?\s*/, '')[0]
   if (first === '[') return 'lambda'
   if (first !== '{' || text.includes('"openapi"') || text.includes('"swagger"')) return 'openapi'
+  if (text.includes('"smithy"') && text.includes('"shapes"')) return 'smithy'
   return text.includes('"tools"') || text.includes('"function"') ? 'lambda' : 'openapi'
 }

@@ -26,6 +26,8 @@ export interface Settings extends Omit<Config, 'admin'> {
   /** The current key first, then retired ones; none when keys are made in the data folder. */
   readonly vaultKeys: readonly (Secret | KmsRef)[]
   readonly adminToken: Secret | undefined
+  /** Where AWS's own settings say that this process is. */
+  readonly awsRegion: string | undefined
   /** Changes when any of the secrets does, so that a rotated file takes effect on reload. */
   readonly secretsVersion: string
 }
@@ -75,6 +77,7 @@ export function loadSettings(named?: string, secrets: 'found' | 'own' | 'left' =
     adminToken,
     inboundSecrets: inboundSecrets(config, secret),
     vaultKeys: vaultKeys(config, secret),
+    awsRegion: process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION'],
     secretsVersion: versionOf(texts),
   }
 }

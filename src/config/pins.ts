@@ -21,8 +21,9 @@ export interface Held {
 }
 
 const file = z.strictObject({
-  kind: z.enum(['openapi', 'lambda', 'mcp']).default('openapi'),
+  kind: z.enum(['openapi', 'smithy', 'lambda', 'mcp']).default('openapi'),
   offers: z.looseObject({}).optional(),
+  lambda: z.looseObject({}).optional(),
   server: z.string().optional(),
   origins: z.array(z.string()),
   entries: z.array(z.looseObject({ name: z.string(), from: z.int(), to: z.int() })),
@@ -33,10 +34,11 @@ const pathOf = (dataDir: string, target: string): string => join(dataDir, 'pins'
 
 const heldPathOf = (dataDir: string, target: string): string => join(dataDir, 'pins', `${target}.held.json`)
 
-const textOf = ({ kind, server, origins, tools, offers }: Made): string =>
+const textOf = ({ kind, server, origins, tools, offers, lambda }: Made): string =>
   JSON.stringify({
     ...(kind === 'openapi' ? {} : { kind }),
     ...(offers === undefined ? {} : { offers }),
+    ...(lambda === undefined ? {} : { lambda }),
     ...(server === undefined ? {} : { server }),
     origins,
     entries: tools.entries,
@@ -83,13 +85,14 @@ export async function approveHeld(dataDir: string, target: string, version: stri
 
 function parse(text: string, path: string): Made {
   try {
-    const { kind, server, origins, entries, definitions, offers } = file.parse(JSON.parse(text))
+    const { kind, server, origins, entries, definitions, offers, lambda } = file.parse(JSON.parse(text))
     return {
       kind,
       server,
       origins,
       tools: { entries: entries as never, bytes: Buffer.from(definitions) },
       ...(offers === undefined ? {} : { offers: offers as never }),
+      ...(lambda === undefined ? {} : { lambda: lambda as never }),
     }
   } catch (cause) {
     throw new GatewayError('bad_config', { words: `${path} is damaged. Approve the target again.`, cause })

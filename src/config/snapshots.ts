@@ -181,7 +181,7 @@ export class SnapshotBuilder {
     issues: readonly Issue[],
     held: Held | undefined,
   ): Good {
-    const { server, ...route } = toRoute(source, made, credential, { ...way, upstreams: this.#room.upstreams })
+    const { server, ...route } = toRoute(source, made, credential, { ...this.#room, ...way })
     const { mcp } = source.config
     const priority = mcp?.resourcePriority ?? 0
     const live = mcp?.mode === 'live' && source.path === '' ? this.#live(source, way, route, priority) : undefined

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { limits } from '../core/limits.ts'
 import type { Json } from '../core/model.ts'
+import { readFunction } from '../targets/lambda/function.ts'
 import { selectFault } from '../targets/openapi/select.ts'
 
 /** Connection headers, and those that carry credentials, are not the operator's to set or forward. */
@@ -93,10 +94,7 @@ const lambda = z
   .strictObject({
     function: z
       .string()
-      .regex(
-        /^(?:arn:aws[\w-]*:lambda:[a-z0-9-]+:)?(?:\d{12}:)?(?:function:)?[A-Za-z0-9_-]{1,140}(?::(?:\$LATEST|[A-Za-z0-9_-]{1,128}))?$/,
-        'must be the name or the ARN of a function',
-      )
+      .refine((text) => readFunction(text) !== undefined, 'must be the name or the ARN of a function')
       .optional()
       .describe('Name or ARN, with a version or alias where one is meant; left out where the file of tools names it.'),
     tools: z.string().min(1).optional().describe('Path of the tool list; left out for a dropped `NAME.lambda.json`.'),

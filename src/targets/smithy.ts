@@ -26,15 +26,15 @@ export const smithy: TargetAdapter = {
     const heard: Issue[] = []
     const document = await readDocument(Buffer.from(JSON.stringify(openapi)), heard, options.overlays ?? [])
     // The credential's place is known by its name on the wire, which the document has not: it is seen to already.
-    const { credentialPlace: _place, ...rest } = options
+    // And where a model comes from says nothing of where its service is.
+    const { credentialPlace: _place, documentUrl: _url, ...rest } = options
     const { server, origins, operations } = readOperations(document, rest, heard)
-    for (const issue of heard) issues.push({ ...issue, pointer: inModel(issue.pointer, sources) })
     return {
       format,
       ...(server === undefined ? {} : { server: `${server.origin}${server.basePath}` }),
-      origins,
+      origins: [...new Set([...origins, ...operations.flatMap((operation) => ownOrigin(operation, facts))])],
       operations: operations.map((operation) => finished(operation, facts.get(operation.label))),
-      issues,
+      issues: [...issues, ...heard.map((issue) => ({ ...issue, pointer: inModel(issue.pointer, sources) }))],
     }
   },
 
@@ -51,6 +51,12 @@ export const smithy: TargetAdapter = {
 function inModel(pointer: string, sources: ReadonlyMap<string, string>): string {
   const place = pointer.split('/').slice(0, 4).join('/')
   return sources.get(place) ?? pointer
+}
+
+/** A host that a prefix makes of the service's own is trusted with what the service is trusted with. */
+function ownOrigin({ label, binding }: Operation, facts: ReadonlyMap<string, Facts>): readonly string[] {
+  const { server } = binding as unknown as Binding
+  return server === undefined || facts.get(label)?.hostPrefix === undefined ? [] : [server.origin]
 }
 
 /** The operation with what OpenAPI could not say: names on the wire, the recipe, the traits that tell its effect. */
@@ -87,6 +93,6 @@ function byArgument(recipe: Recipe, argument: (member: string) => string): Recip
     ...(query === undefined ? {} : { query: { ...query, argument: argument(query.argument) } }),
     ...(headers === undefined
       ? {}
-      : { headers: headers.map(({ argument: name, prefix }) => ({ argument: argument(name), prefix })) }),
+      : { headers: headers.map((entry) => ({ ...entry, argument: argument(entry.argument) })) }),
   }
 }

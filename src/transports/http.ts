@@ -1,4 +1,4 @@
-/** Plain HTTP: the request signed and sent as it is. */
+/** Plain HTTP: the request, signed, to the target’s own origin. */
 import { limits } from '../core/limits.ts'
 import type { OutboundRequest, Target } from '../core/model.ts'
 import type { CredentialProvider } from '../credentials/provider.ts'
@@ -6,9 +6,11 @@ import type { Egress } from '../egress/fetch.ts'
 import { signedTransport } from './signed.ts'
 import type { Delivered, Transport } from './transport.ts'
 
+const none: Delivered['secrets'] = []
+
 /** `egress` is the way out that the target’s address was allowed for. */
-export function httpTransport(target: Target, credential: CredentialProvider | undefined, egress: Egress): Transport {
-  return signedTransport(target, credential, async (request, { idempotent, signal, onPhase }) => {
+export const httpTransport = (target: Target, credential: CredentialProvider | undefined, egress: Egress): Transport =>
+  signedTransport(target, credential, async (request, { idempotent, signal, onPhase }) => {
     const response = await egress.channel(originOf(request, target)).send(request, {
       timeoutMs: target.timeoutMs,
       bodyBytes: limits.responseBodyBytes,
@@ -18,9 +20,6 @@ export function httpTransport(target: Target, credential: CredentialProvider | u
     })
     return { response, secrets: none }
   })
-}
-
-const none: Delivered['secrets'] = []
 
 const originOf = ({ url }: OutboundRequest, { origin }: Target): string =>
   url.startsWith(`${origin}/`) ? origin : new URL(url).origin

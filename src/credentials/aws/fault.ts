@@ -36,7 +36,7 @@ export interface Said {
 
 export function readSaid(error: Error): Said {
   return {
-    name: /^[A-Za-z]{1,64}$/.test(error.name) ? error.name : 'Error',
+    name: /^[A-Za-z][A-Za-z0-9]{0,63}$/.test(error.name) ? error.name : 'Error',
     byService: '$fault' in error,
     // what could not be read has no metadata, yet a status
     status: numberIn(error, '$metadata', 'httpStatusCode') ?? numberIn(error, '$response', 'statusCode'),

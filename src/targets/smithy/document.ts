@@ -96,10 +96,10 @@ function serverOf(service: Shape, model: Model, options: ImportOptions): string 
   return usable
 }
 
-/** The rule set of the model; where it has none, what AWS's services are called by their prefix. */
+/** By the rules of the model, in either form; where it has none, as AWS's services are called by their prefix. */
 function endpointOf(service: Shape, region: string | undefined): Verdict {
   if (region !== undefined && !/^[a-z0-9-]{1,63}$/.test(region)) return { error: 'The region is not a host label.' }
-  const rules = service.traits.get('smithy.rules#endpointRuleSet')
+  const rules = service.traits.get('smithy.rules#endpointRuleSet') ?? service.traits.get('smithy.rules#endpointBdd')
   const parameters = new Map<string, unknown>(region === undefined ? [] : [['AWS::Region', region]])
   const verdict = isNode(rules) ? evaluateRules(rules, parameters) : undefined
   if (verdict !== undefined) return verdict

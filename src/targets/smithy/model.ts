@@ -21,7 +21,7 @@ export interface Member {
 export interface Shape {
   readonly id: string
   readonly type: string
-  /** The node of the AST; members and traits are better read from here, where mixins are in. */
+  /** The node of the AST, for what mixins do not add to. */
   readonly node: Node
   readonly members: ReadonlyMap<string, Member>
   readonly traits: Traits
@@ -31,7 +31,7 @@ export interface Shape {
 
 const refuse = (words: string, cause?: unknown): GatewayError => new GatewayError('bad_description', { words, cause })
 
-/** `AWS::restJson1` has no namespace to clash with: the prelude (Smithy 2.0 §Prelude). */
+/** Shapes of `smithy.api` that every model has (Smithy 2.0 §Prelude). */
 const prelude: ReadonlyMap<string, string> = new Map([
   ['String', 'string'],
   ['Blob', 'blob'],
@@ -130,17 +130,15 @@ export class Model {
     const members = new Map<string, Member>()
     const traits = new Map<string, unknown>()
     const lists = new Map<string, string[]>()
-    let whole = node
     for (const mixin of targets(node, 'mixins')) {
       const from = this.#mixin(mixin, id)
       if (from === undefined) continue
-      whole = { ...from.node, ...whole }
-      this.spend(from.members.size + from.traits.size)
+      this.spend(from.members.size + from.traits.size + [...from.lists.values()].flat().length + 1)
       for (const [name, member] of from.members) members.set(name, member)
       const local = new Set(listAt(nodeOf(from.traits.get('smithy.api#mixin')), 'localTraits'))
       for (const [name, value] of from.traits)
         if (name !== 'smithy.api#mixin' && !local.has(name)) traits.set(name, value)
-      for (const [keyword, list] of from.lists) lists.set(keyword, [...list])
+      for (const [keyword, list] of from.lists) lists.set(keyword, [...(lists.get(keyword) ?? []), ...list])
     }
     for (const [name, value] of Object.entries(nodeAt(node, 'traits') ?? nothing)) traits.set(name, value)
     for (const [name, member] of ownMembers(node)) this.#addMember(id, name, member, members)
@@ -151,7 +149,7 @@ export class Model {
     }
     this.spend(members.size + traits.size + 1)
     this.#open.delete(id)
-    const shape = { id, type, node: whole, members, traits, lists }
+    const shape = { id, type, node, members, traits, lists }
     this.#flat.set(id, shape)
     return shape
   }

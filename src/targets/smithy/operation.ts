@@ -61,7 +61,7 @@ export function describeOperation(id: string, context: Context): Described | und
   if ([...input, ...output].some(({ target }) => model.shape(target)?.traits.has('smithy.api#streaming') === true))
     return leaveOut('it streams, and only whole requests and answers are sent.')
   const hostPrefix = textAt(shape.traits.get('smithy.api#endpoint'), 'hostPrefix')
-  if (hostPrefix !== undefined && !/^(?:[A-Za-z0-9-]{1,63}\.?){1,10}$/.test(hostPrefix))
+  if (hostPrefix !== undefined && !/^(?:[A-Za-z0-9-]{1,63}\.){0,9}[A-Za-z0-9-]{0,63}$/.test(hostPrefix))
     return leaveOut('an argument of it is a part of the host.')
   return build(shape, method, uri, { input, output, hostPrefix }, context)
 }
@@ -126,6 +126,7 @@ class InputReader {
   readonly #id: string
   readonly #members: Member[] = []
   readonly #queryNames: string[] = []
+  readonly #headerNames: string[] = []
   #payload: Member | undefined
 
   constructor(uri: string, context: Context, id: string) {
@@ -134,6 +135,9 @@ class InputReader {
     this.#labels = new Map([...uri.matchAll(/\{([^{}+]+)(\+?)\}/g)].map(([, name = '', plus]) => [name, plus === '+']))
     const [, literal = ''] = uri.split('?', 2)
     this.#literals = literal.split('&').map((pair) => pair.split('=', 1)[0] ?? '')
+    const credential = context.options.credentialPlace
+    if (credential?.in === 'query') this.#queryNames.push(credential.name)
+    if (credential?.in === 'header') this.#headerNames.push(credential.name.toLowerCase())
   }
 
   read(member: Member): void {
@@ -147,11 +151,7 @@ class InputReader {
     else if (typeof header === 'string') this.#header(member, header)
     else if (prefix !== undefined) this.#headerMap(member, textAt(prefix, 'value') ?? prefix)
     else if (traits.has('smithy.api#httpPayload')) this.#payload = member
-    else if (!this.#isHostLabel(member)) this.#members.push(member)
-  }
-
-  #isHostLabel({ traits }: Member): boolean {
-    return traits.has('smithy.api#hostLabel') && traits.has('smithy.api#httpLabel')
+    else this.#members.push(member)
   }
 
   #add(member: Member, place: Where, more: Node = {}): void {
@@ -197,6 +197,7 @@ class InputReader {
       )
       return
     }
+    this.#headerNames.push(name.toLowerCase())
     this.wire.set(member.name, name)
     this.#add(member, 'header', { style: 'simple', explode: false })
     if (name.toLowerCase() === 'content-type') this.recipe.contentType = member.name
@@ -210,7 +211,7 @@ class InputReader {
   #headerMap(member: Member, prefix: unknown): void {
     this.spread.add(member.name)
     this.#add(member, 'header', { style: 'simple', explode: false })
-    const entry = { argument: member.name, prefix: typeof prefix === 'string' ? prefix : '' }
+    const entry = { argument: member.name, prefix: typeof prefix === 'string' ? prefix : '', taken: [] }
     this.recipe.headers = [...(this.recipe.headers ?? []), entry]
   }
 
@@ -230,6 +231,8 @@ class InputReader {
   body(): Node | undefined {
     if (this.recipe.query !== undefined)
       this.recipe.query = { ...this.recipe.query, taken: [...this.#queryNames, ...this.#literals] }
+    if (this.recipe.headers !== undefined)
+      this.recipe.headers = this.recipe.headers.map((entry) => ({ ...entry, taken: this.#headerNames }))
     const { input, model } = this.#context
     if (this.#payload !== undefined) {
       const { content, isObject } = payload(this.#payload, model, input)

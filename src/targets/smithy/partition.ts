@@ -39,6 +39,34 @@ const partitions: readonly Partition[] = [
     dualStackDnsSuffix: 'api.amazonwebservices.eu',
     implicitGlobalRegion: 'eusc-de-east-1',
   },
+  {
+    name: 'aws-iso',
+    regions: /^us-iso-\w+-\d+$/,
+    dnsSuffix: 'c2s.ic.gov',
+    dualStackDnsSuffix: 'api.aws.ic.gov',
+    implicitGlobalRegion: 'us-iso-east-1',
+  },
+  {
+    name: 'aws-iso-b',
+    regions: /^us-isob-\w+-\d+$/,
+    dnsSuffix: 'sc2s.sgov.gov',
+    dualStackDnsSuffix: 'api.aws.scloud',
+    implicitGlobalRegion: 'us-isob-east-1',
+  },
+  {
+    name: 'aws-iso-e',
+    regions: /^eu-isoe-\w+-\d+$/,
+    dnsSuffix: 'cloud.adc-e.uk',
+    dualStackDnsSuffix: 'api.cloud-aws.adc-e.uk',
+    implicitGlobalRegion: 'eu-isoe-west-1',
+  },
+  {
+    name: 'aws-iso-f',
+    regions: /^us-isof-\w+-\d+$/,
+    dnsSuffix: 'csp.hci.ic.gov',
+    dualStackDnsSuffix: 'api.aws.hci.ic.gov',
+    implicitGlobalRegion: 'us-isof-south-1',
+  },
 ]
 
 /** The region's partition; that of the commercial regions for one that none of them knows, as the SDKs do. */

@@ -5,7 +5,7 @@ const charsRead = 20_000
 
 const markup = /<\/?[a-z]+\b[^<>]{0,200}>/i
 const items = /<li\b[^<>]{0,200}>/gi
-const breaks = /<\/?(?:p|br|ul|ol|dl|dt|dd|div|note|important|h\d|table|tr|fullname)\b[^<>]{0,200}>/gi
+const breaks = /<\/?(?:p|br|ul|ol|li|dl|dt|dd|div|note|important|h\d|table|tr|fullname)\b[^<>]{0,200}>/gi
 const code = /<code\b[^<>]{0,200}>([^<>]{0,500})<\/code>/gi
 
 /** Paragraphs and list items on lines of their own; tags that are left are the importer's to take out. */

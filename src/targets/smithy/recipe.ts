@@ -18,8 +18,12 @@ export interface Recipe {
   readonly emptyBody?: true
   /** A map whose entries are parameters of the query, but for the names that others have (`httpQueryParams`). */
   readonly query?: { readonly argument: string; readonly taken: readonly string[] }
-  /** Maps whose entries are headers (`httpPrefixHeaders`). */
-  readonly headers?: readonly { readonly argument: string; readonly prefix: string }[]
+  /** Maps whose entries are headers, but for the names that others have, in lower case (`httpPrefixHeaders`). */
+  readonly headers?: readonly {
+    readonly argument: string
+    readonly prefix: string
+    readonly taken: readonly string[]
+  }[]
   /** Lists of texts in a header. */
   readonly quoted?: readonly string[]
   /** Texts with a media type in a header. */
@@ -87,10 +91,10 @@ function spread(args: Map<string, Json>, recipe: Recipe): ParameterBinding[] {
     args.set(argument, value)
     found.push({ argument, name, in: 'query', style: 'form', explode: true })
   }
-  for (const { argument: map, prefix } of recipe.headers ?? []) {
+  for (const { argument: map, prefix, taken: others } of recipe.headers ?? []) {
     for (const [key, value] of entries(args, map)) {
       const name = `${prefix}${key}`.toLowerCase()
-      if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name) || reservedHeaders.has(name))
+      if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name) || reservedHeaders.has(name) || others.includes(name))
         throw unbuildable(`A key of \`${map}\` is not the name of a header that a caller may set.`)
       const argument = `header\0${name}`
       args.set(argument, value)

@@ -14,6 +14,9 @@ export type Where = 'body' | 'query' | 'path' | 'header'
 
 type Schema = { [keyword: string]: unknown }
 
+/** A schema is at least its object, its type, its name and what holds it. */
+const nodesOfMember = 4
+
 const integers = new Set(['byte', 'short', 'integer', 'long', 'bigInteger', 'intEnum'])
 const numbers = new Set(['float', 'double', 'bigDecimal'])
 const aggregates = new Set(['structure', 'union', 'list', 'set', 'map'])
@@ -26,7 +29,7 @@ export class ShapeSchemas {
   /** The pointer, as a reference, under which the schemas are kept. */
   readonly #base: string
   readonly #names = new Map<string, string>()
-  readonly #taken = new Map<string, string>()
+  readonly #taken = new Set<string>()
   readonly #open: string[] = []
 
   constructor(model: Model, direction: Direction, base: string) {
@@ -37,16 +40,17 @@ export class ShapeSchemas {
 
   /** The schema of a member where it stands. */
   member({ target, traits }: Member, where: Where): Schema {
-    this.#model.spend(1)
+    this.#model.spend(nodesOfMember)
     const shape = this.#model.shape(target)
     if (shape === undefined) return this.#told(traits, {})
     const listed = shape.type === 'list' || shape.type === 'set'
     if (where !== 'body' && (listed || shape.type === 'map'))
       return this.#told(traits, this.#flat(shape, traits, where))
-    if (!isAggregate(shape) && enumValues(shape, traits) === undefined)
+    if (!isAggregate(shape) && (this.#direction === 'output' || enumValues(shape, traits) === undefined))
       return this.#told(traits, this.#simple(shape, new Map([...shape.traits, ...traits]), where), shape)
     const schema: Schema = { $ref: `${this.#base}/${this.#nameOf(shape.id)}` }
-    if (this.#direction === 'input') Object.assign(schema, bounds(shape.type, traits))
+    // What the member's own traits say of a list or map goes beside the reference.
+    if (this.#direction === 'input') Object.assign(schema, bounds(listed ? 'list' : shape.type, traits))
     return this.#told(traits, schema)
   }
 
@@ -70,7 +74,8 @@ export class ShapeSchemas {
 
   /** Every schema that was referred to, by its name, with the shape that it is of. */
   *all(): Generator<{ name: string; id: string; schema: Schema }> {
-    for (let id = this.#open.shift(); id !== undefined; id = this.#open.shift()) {
+    // It grows on the way.
+    for (const id of this.#open) {
       const shape = this.#model.shape(id)
       if (shape !== undefined) yield { name: this.#nameOf(id), id, schema: this.#definition(shape) }
     }
@@ -81,9 +86,11 @@ export class ShapeSchemas {
     if (known !== undefined) return known
     const short = id.slice(id.indexOf('#') + 1).replace(/[^\w.-]/g, '_')
     const full = id.replace(/[^\w.-]/g, '_')
-    const name = [short, full].find((wish) => !this.#taken.has(wish)) ?? `${short}_${this.#names.size}`
+    const suffix = this.#direction === 'output' ? '_output' : ''
+    const wishes = [`${short}${suffix}`, `${full}${suffix}`]
+    const name = wishes.find((wish) => !this.#taken.has(wish)) ?? `${short}_${this.#names.size}${suffix}`
     this.#names.set(id, name)
-    this.#taken.set(name, id)
+    this.#taken.add(name)
     this.#open.push(id)
     return name
   }
@@ -180,6 +187,7 @@ export class ShapeSchemas {
     const told = plainProse(traits.get('smithy.api#documentation') ?? shape?.traits.get('smithy.api#documentation'))
     const retired = deprecation(traits.get('smithy.api#deprecated'))
     const words = [retired, told, schema['description']].filter((text) => typeof text === 'string').join('\n\n')
+    this.#model.spend(words.length / 10)
     const preset = traits.get('smithy.api#default') ?? shape?.traits.get('smithy.api#default')
     return {
       ...schema,

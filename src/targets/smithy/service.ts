@@ -45,7 +45,8 @@ export function closureOf(service: Shape, model: Model): Closure {
   const deletes = new Set<string>()
   const seen = new Set<string>()
   const open: Shape[] = [service]
-  for (let owner = open.shift(); owner !== undefined; owner = open.shift()) {
+  // It grows on the way.
+  for (const owner of open) {
     for (const keyword of ['operations', 'collectionOperations'])
       for (const id of owner.lists.get(keyword) ?? []) operations.add(id)
     for (const keyword of ['create', 'put', 'read', 'update', 'delete', 'list']) {

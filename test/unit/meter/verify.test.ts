@@ -151,7 +151,10 @@ describe('a ledger that nobody touched', () => {
     }
     const found: unknown[] = []
     const look = async () => {
-      while (busy) found.push(...(await verify()).faults)
+      while (busy) {
+        found.push(...(await verify()).faults)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
     }
     await Promise.all([write(), rollOn(), look()])
     expect(found).toEqual([])
