@@ -26,7 +26,8 @@ const tools = [{ name: 'get_pet', description: 'Look up one pet', inputSchema: {
 
 /** Against serverless-offline, in one process beside the gateway’s; skipped where that is not installed. */
 export async function lambdaTable(bench: Bench): Promise<void> {
-  const { seconds, row } = bench
+  const { seconds } = bench
+  const row: Bench['row'] = (...cells) => bench.row(...cells)
   if (!hasEmulator) {
     process.stdout.write(`Lambda: skipped, ${whyNot}\n\n`)
     return

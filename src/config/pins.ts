@@ -92,7 +92,7 @@ function parse(text: string, path: string): Made {
       origins,
       tools: { entries: entries as never, bytes: Buffer.from(definitions) },
       ...(offers === undefined ? {} : { offers: offers as never }),
-      ...(lambda === undefined ? {} : { lambda: lambda as never }),
+      ...(lambda === undefined ? {} : { lambda }),
     }
   } catch (cause) {
     throw new GatewayError('bad_config', { words: `${path} is damaged. Approve the target again.`, cause })

@@ -15,7 +15,7 @@ import { Reply } from './reply.ts'
 import { type Resumed, sealState } from './resume.ts'
 
 /** What one asking of the target came to. */
-export interface Round {
+interface Round {
   readonly ask: InputRequest | undefined
   /** The result as JSON text, when the target asks nothing more. */
   text(): string

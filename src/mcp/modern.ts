@@ -213,8 +213,7 @@ function era(context: McpContext, params: Params, capabilities: { readonly [name
 }
 
 /** `elicitation: {}` means forms only (2025-11-25 and 2026-07-28, client capabilities). */
-export const takesUrls = (elicitation: Json | undefined): boolean =>
-  isObject(elicitation) && isObject(elicitation['url'])
+const takesUrls = (elicitation: Json | undefined): boolean => isObject(elicitation) && isObject(elicitation['url'])
 
 /** The capabilities that matter to targets, of those that a client declares. */
 export const capabilitiesIn = (declared: { readonly [name: string]: Json }): ClientCapability[] => [

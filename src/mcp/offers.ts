@@ -165,7 +165,7 @@ export async function answerOffer(
   const { id, method, params } = message
   const asked = toAsking(await roomOf(context, view, caller, false), method, params)
   const name = `${method} ${asked.name}`
-  const call: ToolCall = { id, name, arguments: asked.params as Json, params, view, caller, bytesIn }
+  const call: ToolCall = { id, name, arguments: asked.params, params, view, caller, bytesIn }
   const first = era.modern ? readAnswers(context, call) : undefined
   // There is no result of these methods that could hold a link, so a client that cannot be asked gets it as an error.
   const way: Era = { ...era, links: era.links === 'result' ? 'error' : era.links }

@@ -305,7 +305,9 @@ describe('toolgate usage', () => {
     expect([status, err]).toEqual([0, ''])
     const [head, ...lines] = out.split('\r\n').slice(0, -1)
     expect(head).toBe('tool,principal,invocations,cost')
-    expect(lines.every((line) => /^(?:pets___\w+|tools\/list),default\/anonymous,\d+,\d+\.\d{9}$/.test(line))).toBe(true)
+    expect(lines.every((line) => /^(?:pets___\w+|tools\/list),default\/anonymous,\d+,\d+\.\d{9}$/.test(line))).toBe(
+      true,
+    )
     expect(lines.reduce((sum, line) => sum + Number(line.split(',')[2]), 0)).toBe(invocations)
   })
 

@@ -26,7 +26,7 @@ interface SdkQuery {
 }
 
 /** The part of the SDK's `HttpResponse` that it reads. */
-export interface SdkResponse {
+interface SdkResponse {
   readonly statusCode: number
   readonly headers: { [name: string]: string }
   readonly body: Readable
@@ -74,7 +74,7 @@ export function outboundOf(request: SdkRequest): { readonly origin: string; read
   return { origin, outbound }
 }
 
-export const sdkResponse = ({ status, headers, body }: InboundResponse): SdkResponse => ({
+const sdkResponse = ({ status, headers, body }: InboundResponse): SdkResponse => ({
   statusCode: status,
   headers: Object.fromEntries(headers),
   body: Readable.from([body]),

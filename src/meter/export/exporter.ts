@@ -28,7 +28,7 @@ export interface ExportProgress {
 }
 
 /** Where refused items are put aside. */
-export interface Aside {
+interface Aside {
   /** False, and nothing written, when there is no room left. */
   add(lines: readonly string[]): Promise<boolean>
 }

@@ -21,7 +21,7 @@ export interface HttpPlace {
   readonly token?: Secret
 }
 
-export interface Message {
+interface Message {
   readonly contentType: string
   readonly body: string
   readonly headers?: ReadonlyMap<string, string>

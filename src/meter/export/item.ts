@@ -40,7 +40,7 @@ export interface SumItem extends Item {
 }
 
 /** Where a window of events begins, which names everything made from it. */
-export interface WindowStart {
+interface WindowStart {
   readonly from: Position | undefined
   readonly sequence: number
 }

@@ -70,7 +70,7 @@ function parse(text: string): unknown {
 }
 
 /** In words: the kind of error, its type, its message; never its stack, which tells of the function’s code. */
-export function faultOf(response: InboundResponse): string {
+function faultOf(response: InboundResponse): string {
   const { type, message } = errorOf(response)
   const said = [type, message].filter((part) => part !== '').join(': ')
   if (isTimeout(type, message))

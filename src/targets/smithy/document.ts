@@ -81,7 +81,11 @@ function serverOf(service: Shape, model: Model, options: ImportOptions): string 
   const usable = found !== undefined && toServer(found.url) !== undefined ? found.url : undefined
   if (options.server === undefined && usable === undefined) {
     const why = verdict !== undefined && 'error' in verdict ? ` The model says: ${verdict.error}` : ''
-    model.warn('no_endpoint', service.id, `The model gives no endpoint for ${region ?? 'no region'}.${why}`)
+    model.warn(
+      'no_endpoint',
+      service.id,
+      `The model gives no endpoint ${region === undefined ? 'without a region' : 'for this region'}.${why}`,
+    )
   }
   const name = found?.signingName ?? textAt(service.traits.get('aws.auth#sigv4'), 'name')
   if (name !== undefined) {

@@ -8,7 +8,7 @@ import { isNode, listAt, member as own, type Node, nodeAt, textAt } from '../ope
 import { encode } from '../openapi/encode.ts'
 import { partitionOf } from './partition.ts'
 
-export interface Endpoint {
+interface Endpoint {
   readonly url: string
   /** Of the `sigv4` scheme that the rules name, where they do. */
   readonly signingName?: string

@@ -181,7 +181,7 @@ export class Model {
 const nodeOf = (value: unknown): Node | undefined => (isNode(value) ? value : undefined)
 
 /** Shape IDs of a list of `{target}`. */
-export const targets = (node: unknown, keyword: string): string[] =>
+const targets = (node: unknown, keyword: string): string[] =>
   listAt(node, keyword).flatMap((entry) => textAt(entry, 'target') ?? [])
 
 /** Members of aggregates by name; those of lists and maps by what the AST calls them. */

@@ -4,7 +4,7 @@ import { limits } from '../../core/limits.ts'
 import type { Model, Shape } from './model.ts'
 import { textAt } from '../openapi/tree.ts'
 
-export const restJson = 'aws.protocols#restJson1'
+const restJson = 'aws.protocols#restJson1'
 
 /** The first service that speaks restJson1. Throws `bad_description` that says what the model has instead. */
 export function chooseService(model: Model): Shape {
