@@ -12,6 +12,7 @@ import autocannon from 'autocannon'
 import { startIdentityProvider } from '../test/support/identity-provider.ts'
 import { json, startRecorder } from '../test/support/recorder.ts'
 import { lambdaTable } from './lambda.ts'
+import { meteringTable } from './metering.ts'
 
 const seconds = Number(process.env['BENCH_SECONDS'] ?? 4)
 const main = join(import.meta.dirname, '../bin/toolgate.mjs')
@@ -48,13 +49,15 @@ interface Started {
   readonly readyMs: number
 }
 
-async function startGateway(dir: string, config: object): Promise<Started> {
+async function startGateway(dir: string, config: object, nodeOptions: readonly string[] = []): Promise<Started> {
   writeFileSync(
     join(dir, 'gateway.config.json'),
     JSON.stringify({ listen: { port: await freePort() }, admin: { port: await freePort() }, ...config }),
   )
   const began = performance.now()
-  const child = spawn(process.execPath, [main, 'serve', '--config', join(dir, 'gateway.config.json')], {
+  // what is given to Node itself must reach the process that serves, not one that starts it
+  const program = nodeOptions.length === 0 ? [main] : [...nodeOptions, join(import.meta.dirname, '../src/main.ts')]
+  const child = spawn(process.execPath, [...program, 'serve', '--config', join(dir, 'gateway.config.json')], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   children.push(child)
@@ -434,6 +437,41 @@ async function lists(): Promise<void> {
   rmSync(dir, { recursive: true })
 }
 
+const petCall = {
+  method: 'POST' as const,
+  headers: headers('tools/call', 'pets___get_pet'),
+  body: body('tools/call', { name: 'pets___get_pet', arguments: { id: 42, verbose: true } }),
+}
+
+function metering(): Promise<void> {
+  return meteringTable({
+    seconds,
+    async startDownstream() {
+      const port = await freePort()
+      await startServer('downstream', port)
+      return `127.0.0.1:${port}`
+    },
+    startGateway,
+    stop,
+    call: (url, connections, duration) => drive(`${url}/mcp`, connections, petCall, duration),
+    async times(urls, rounds) {
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+      const times = urls.map((): number[] => [])
+      for (let round = -200; round < rounds; round++)
+        for (let turn = 0; turn < urls.length; turn++) {
+          const place = (turn + round + 200) % urls.length
+          const began = performance.now()
+          await exchange(`${urls[place]}/mcp`, agent, petCall.headers, petCall.body)
+          if (round >= 0) times[place]?.push(performance.now() - began)
+        }
+      agent.destroy()
+      return times
+    },
+    row,
+    description: petstore(1),
+  })
+}
+
 async function startUp(): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'toolgate-bench-'))
   mkdirSync(join(dir, 'specs'))
@@ -492,6 +530,7 @@ const tables: { readonly [name: string]: () => Promise<void> } = {
   signedIn,
   credentials,
   lists,
+  metering,
   lambda: () => lambdaTable({ seconds, startGateway, stop, exchange, headers, body, row }),
 }
 

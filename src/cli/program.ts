@@ -161,6 +161,18 @@ function program(): Command {
     .action(async (options) => (await import('./invoice.ts')).invoice(options))
   grouped(
     usage,
+    'events',
+    'the ledger’s own events of a time, one JSON object a line, as far as they are kept',
+    'toolgate usage events --from 2026-11-24T10:00:00Z --target petstore',
+  )
+    .option('--from <date>', 'YYYY-MM-DD or a full hour (default: the first of this month)')
+    .option('--to <date>', 'the same; a date is included (default: now)')
+    .option('--tenant <tenant>', 'only this tenant’s')
+    .option('--target <target>', 'only of this target')
+    .option('--tool <tool>', 'only of this tool')
+    .action(async (options) => (await import('./usage-events.ts')).usageEvents(options))
+  grouped(
+    usage,
     'verify',
     'prove that nothing of the ledger was altered or removed; exit status 1 when something was',
     'toolgate usage verify --head 4f0c…',

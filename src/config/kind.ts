@@ -14,7 +14,12 @@ export function kindOf(bytes: Uint8Array, { mcp, smithy }: TargetConfig): Kind {
     .toString('latin1')
     .replace(/^(?:\xef\xbb\xbf)?\s*/, '')[0]
   if (first === '[') return 'lambda'
-  if (first !== '{' || text.includes('"openapi"') || text.includes('"swagger"')) return 'openapi'
-  if (text.includes('"smithy"') && text.includes('"shapes"')) return 'smithy'
-  return text.includes('"tools"') || text.includes('"function"') ? 'lambda' : 'openapi'
+  if (first !== '{') return 'openapi'
+  if (isSmithy(text)) return 'smithy'
+  if (text.includes('"openapi"') || text.includes('"swagger"')) return 'openapi'
+  return ['"tools"', '"function"', '"toolSchema"'].some((word) => text.includes(word)) ? 'lambda' : 'openapi'
 }
+
+/** Texts anywhere in a description may hold the word, so its version has to be beside it. */
+const isSmithy = (text: Buffer): boolean =>
+  text.includes('"smithy"') && text.includes('"shapes"') && /"smithy"\s*:\s*"[12]/.test(text.toString('latin1'))

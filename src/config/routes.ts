@@ -79,7 +79,7 @@ function toFunction(source: Source, made: Made, credential: CredentialProvider |
       region,
       contract,
       gateway: room.settings.name,
-      basePath: target.basePath,
+      own: target,
       domainName: new URL(target.origin).host,
       headerNames: source.config.headers.forwardRequest,
       ...(facts.qualifier === undefined ? {} : { qualifier: facts.qualifier }),

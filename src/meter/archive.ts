@@ -7,7 +7,7 @@ import { syncDirectory } from './segment-writer.ts'
 import type { SegmentFile } from './segments.ts'
 
 /** Where an archived segment is. */
-export const archivePath = (dir: string, segment: string): string => join(dir, `${segment}.gz`)
+const archivePath = (dir: string, segment: string): string => join(dir, `${segment}.gz`)
 
 /**
  * Writes a segment compressed (gzip) into `dir` (mode 0700), streaming; it is there whole and durable when this

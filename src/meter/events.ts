@@ -137,13 +137,6 @@ export const readEvents = (options: EventOptions, from: Position | undefined, ma
   return { events, next }
 }
 
-/** The same as a source to read from. */
-export const createEventSource = (
-  options: EventOptions,
-): { read(from: Position | undefined, max: number): Promise<EventsRead> } => ({
-  read: async (from, max) => readEvents(options, from, max),
-})
-
 /** Whether a segment may hold events that began before `to`: it was begun before, or has taken over calls that were. */
 const mayHold = (file: SegmentFile, to: number): boolean => {
   const head = headOf(file)

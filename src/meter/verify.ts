@@ -17,8 +17,6 @@ import type { Store, StoredSegment } from '../store/store.ts'
 import { type Claim, type Fault, SegmentCheck } from './segment-check.ts'
 import { headOf, isFinished, listSegments, readBytes, type SegmentFile } from './segments.ts'
 
-export type { Fault, FaultKind } from './segment-check.ts'
-
 export interface VerifyReport {
   /** No fault but torn ends. */
   readonly ok: boolean

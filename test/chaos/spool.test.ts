@@ -20,7 +20,7 @@ import { ann, calls, getPet, idsOf, linesIn } from '../unit/meter/parts.ts'
 const script = fileURLToPath(new URL('./spool-child.ts', import.meta.url))
 const kills = 20
 /** Of the test with many connections, for each durability. `TOOLGATE_KILLS=200` is the run that is reported. */
-const manyKills = Number(process.env['TOOLGATE_KILLS'] ?? 10)
+const manyKills = Number(process.env['TOOLGATE_KILLS'] ?? 6)
 const seed = Number(process.env['CHAOS_SEED'] ?? Math.trunc(Math.random() * 2 ** 31))
 
 /** mulberry32: small, seeded, good enough to choose moments. */

@@ -4,14 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { limits } from '../../../src/core/limits.ts'
-import {
-  createEventSource,
-  eventsBetween,
-  type LedgerEvent,
-  type Position,
-  readEvents,
-  wholeSegment,
-} from '../../../src/meter/events.ts'
+import { eventsBetween, type LedgerEvent, type Position, readEvents, wholeSegment } from '../../../src/meter/events.ts'
 import { createIds } from '../../../src/meter/id.ts'
 import { againLine, beginLine, carriedLine, endLine, namesText, segmentLine } from '../../../src/meter/line.ts'
 import { createMeter } from '../../../src/meter/meter.ts'
@@ -53,10 +46,10 @@ const readAll = (from: Position | undefined, max: number): { events: LedgerEvent
 const idsOf = ({ events }: { events: readonly LedgerEvent[] }) => events.map(({ id, outcome }) => `${id} ${outcome}`)
 
 describe('reading on', () => {
-  test('nothing is there: no event, and the place stays', async () => {
+  test('nothing is there: no event, and the place stays', () => {
     expect(read(undefined)).toEqual({ events: [], next: undefined })
     rmSync(dir, { recursive: true })
-    expect(await createEventSource({ dir, clock }).read(undefined, 10)).toEqual({ events: [], next: undefined })
+    expect(read(undefined)).toEqual({ events: [], next: undefined })
   })
 
   test('an event has everything that is known of it', async () => {

@@ -135,23 +135,23 @@ describe('a ledger that nobody touched', () => {
 
   test('is right at every moment, while others write, roll up and clear away', async () => {
     const meter = meterHere()
-    let busy = true
+    const writing = { busy: true }
     const write = async () => {
       for (let round = 0; round < 60; round += 1) {
         await calls(meter, 2)
         clock.pass(round % 9 === 0 ? limits.spoolAgeMs : limits.spoolSyncMs)
       }
-      busy = false
+      writing.busy = false
     }
     const rollOn = async () => {
-      for (let round = 0; busy; round += 1) {
+      for (let round = 0; writing.busy; round += 1) {
         await rollUp({ dir, store, clock, retentionDays: round % 10 === 9 ? -1_000 : 30 })
         await new Promise((resolve) => setImmediate(resolve))
       }
     }
     const found: unknown[] = []
     const look = async () => {
-      while (busy) {
+      while (writing.busy) {
         found.push(...(await verify()).faults)
         await new Promise((resolve) => setImmediate(resolve))
       }
