@@ -128,6 +128,25 @@ describe.skipIf(!present)('on the corpus', () => {
     expect(Number(score['FAITHFUL operations % (of all)'])).toBeGreaterThanOrEqual(99)
   })
 
+  it('imports the tool lists of AgentCore’s samples whole, as they stand', async () => {
+    const [, ...lines] = readFileSync(join(work, 'open/lambda-tools/MANIFEST.tsv'), 'utf8').trim().split('\n')
+    const tools = lines
+      .map((line) => line.split('\t'))
+      .map(([path = '', , , , , , , count]) => [path, Number(count)] as const)
+    const main = join(root, 'src/main.ts')
+    const paths = tools.map(([path]) => path)
+    const { stdout } = await promisify(execFile)(process.execPath, [main, 'check', '--json', ...paths], {
+      cwd: join(work, 'open'),
+    })
+    const found = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Document & { readonly format: string })
+    expect(found.map(({ source, tools: made }) => [source, made.length])).toEqual(tools)
+    expect(found.flatMap(({ issues }) => issues)).toEqual([])
+    expect(new Set(found.map(({ format }) => format))).toEqual(new Set(['lambda-tools']))
+  })
+
   it('handles every hostile document', () => {
     const [handled, all] = String(score['hostile handled']).split('/')
     expect(handled).toBe(all)

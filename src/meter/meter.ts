@@ -36,14 +36,14 @@ export interface CallResult {
 }
 
 /** What has no effect on a target, so that one line tells it all. */
-export interface NotedThing {
+interface NotedThing {
   readonly meter: Exclude<MeterKind, 'call'>
   /** Empty for none. */
   readonly name: string
   readonly target: string
 }
 
-export interface NoteResult extends Omit<CallResult, 'waitMs'>, CallContext {
+interface NoteResult extends Omit<CallResult, 'waitMs'>, CallContext {
   /** How long it took, in milliseconds; 0 when left out. */
   readonly ms?: number | undefined
 }

@@ -1,6 +1,4 @@
 /** Lambda files in, tools out; arguments to events; what functions answer to outcomes: rows L01 to L05. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { outputCheck } from '../../../src/catalogue/validate.ts'
 import { toGatewayError } from '../../../src/core/errors.ts'
@@ -208,16 +206,6 @@ describe('a tool', () => {
     [undefined, 'write', false],
   ])('with the annotations %j is of the effect %s', async (annotations, effect, idempotent) => {
     expect(await one({ annotations })).toMatchObject({ effect, idempotent })
-  })
-
-  const samples = join(process.env['TOOLGATE_CORPUS_OPEN'] ?? '/tmp/corpus/open', 'lambda-tools')
-  it.skipIf(!existsSync(samples))('of AgentCore’s samples is imported as it stands', async () => {
-    const files = readdirSync(samples).filter((name) => name.endsWith('.json'))
-    expect(files.length).toBeGreaterThan(0)
-    for (const name of files) {
-      const { operations, issues } = await lambda.load(readFileSync(join(samples, name)), {})
-      expect([name, issues, operations.length > 0]).toEqual([name, [], true])
-    }
   })
 })
 
