@@ -103,8 +103,11 @@ describe('access rules', () => {
     const bob = await as({ sub: 'bob' })
     for (const tool of petTools) await bob.call(tool, { petId: '7' })
     expect(target.requests).toEqual([])
-    const usage = await fetch(`${gateway.adminUrl}/api/usage?by=principal`, { headers: bearer(gateway.adminToken) })
-    expect(await usage.text()).not.toContain('|bob')
+    // what bob has listed is his, and all that he has
+    const headers = bearer(gateway.adminToken)
+    const usage = await fetch(`${gateway.adminUrl}/api/usage?by=principal,target,meter`, { headers })
+    const { rows } = (await usage.json()) as { rows: { principal: string; meter: string }[] }
+    expect(rows.filter(({ principal, meter }) => principal.endsWith('|bob') && meter === 'call')).toEqual([])
   })
 
   it('a change of the rules is told to open streams, and is in force for tokens that were seen before', async () => {
