@@ -35,7 +35,7 @@ export async function lambdaTable(bench: Bench): Promise<void> {
   const emulator = await startLambdaEmulator()
   const dir = mkdtempSync(join(tmpdir(), 'toolgate-bench-'))
   mkdirSync(join(dir, 'specs'))
-  const file = { function: 'pets', region: 'us-east-1', endpoint: emulator.origin, tools }
+  const file = { function: 'pets', region: 'us-east-1', tools }
   writeFileSync(join(dir, 'specs/pets.lambda.json'), JSON.stringify(file))
   process.env['BENCH_AWS_ID'] = credentials.accessKeyId
   process.env['BENCH_AWS_SECRET'] = credentials.secretAccessKey
@@ -51,7 +51,7 @@ export async function lambdaTable(bench: Bench): Promise<void> {
         secretAccessKey: { env: 'BENCH_AWS_SECRET' },
       },
     },
-    targets: { pets: { credential: 'aws' } },
+    targets: { pets: { credential: 'aws', lambda: { endpoint: emulator.origin } } },
   })
   const agent = new Agent({ keepAlive: true, maxSockets: 32 })
   const name = 'pets___get_pet'

@@ -4,9 +4,9 @@ import { GatewayError } from '../core/errors.ts'
 import { nestsDeeper } from '../core/json.ts'
 import { limits } from '../core/limits.ts'
 import type { InboundResponse, InputAnswers, InputRequest, Json, Principal, Target } from '../core/model.ts'
-import { scrubBytes } from '../credentials/scrub.ts'
+import { scrubBytes, scrubOutcome } from '../credentials/scrub.ts'
 import { readAsk } from '../targets/openapi/result.ts'
-import type { ClientCapability, Notice } from '../transports/transport.ts'
+import type { ClientCapability, Delivered, Notice } from '../transports/transport.ts'
 import { type CallRoom, metered, waiting } from './metered.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -75,15 +75,16 @@ export async function askTarget(
           },
         ),
       )
-      const value = read(scrubBytes(response, secrets))
+      const value = read(method, scrubBytes(response, secrets), secrets)
       const { byteLength } = response.body
       return { kind: value.ask === undefined ? 'ok' : 'input_required', status: undefined, bytesOut: byteLength, value }
     },
   )
 }
 
-function read({ body, cut }: InboundResponse): OfferAnswer {
-  const text = body.toString('utf8')
+function read(method: string, { body, cut }: InboundResponse, secrets: Delivered['secrets']): OfferAnswer {
+  const said = body.toString('utf8')
+  const { structured: text = said } = scrubOutcome({ isError: false, content: [], structured: said }, secrets)
   if (cut || nestsDeeper(text, limits.answerDepth)) throw new GatewayError('target_bad_answer')
   let result: Json
   try {
@@ -93,8 +94,26 @@ function read({ body, cut }: InboundResponse): OfferAnswer {
   }
   if (typeof result !== 'object' || result === null || Array.isArray(result))
     throw new GatewayError('target_bad_answer')
-  if (result['resultType'] !== 'input_required') return { result }
+  if (result['resultType'] !== 'input_required') {
+    if (holds.get(method)?.(result) === false)
+      throw new GatewayError('target_bad_answer', { words: 'The target answered something else than was asked.' })
+    return { result }
+  }
   const ask = readAsk(result)
   if (ask === undefined) throw new GatewayError('target_bad_answer')
   return { result, ask }
 }
+
+/** What a result must have, so that clients can read it at all; the rest is between them and the server. */
+const holds: ReadonlyMap<string, (result: { readonly [member: string]: Json }) => boolean> = new Map([
+  ['prompts/get', ({ messages }) => Array.isArray(messages)],
+  ['resources/read', ({ contents }) => Array.isArray(contents)],
+  [
+    'completion/complete',
+    ({ completion }) =>
+      typeof completion === 'object' &&
+      completion !== null &&
+      !Array.isArray(completion) &&
+      Array.isArray(completion['values']),
+  ],
+])

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createImporter } from '../config/importer.ts'
 import { loadSettings, type Settings } from '../config/load.ts'
-import { type Description, putTarget, type RegistrarRoom } from '../config/registrar.ts'
+import { lambdaFile } from '../config/kind.ts'
+import { type Description, putFunction, putTarget, type RegistrarRoom } from '../config/registrar.ts'
 import { nameOfFile } from '../config/sources.ts'
 import { systemClock } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
@@ -57,12 +58,20 @@ async function addFile(room: RegistrarRoom, source: string, { name: named, ...op
   const name = named ?? nameOfFile(isUrl ? new URL(source).pathname : source)
   if (name === '')
     throw new GatewayError('invalid_params', { words: 'No name can be made of this; give one with --name.' })
-  const description: Description = isUrl ? { url: source } : read(source)
   const { credential, server } = options
-  const reply = await putTarget(room, name, description, {
-    ...(credential === undefined ? {} : { credential }),
-    ...(server === undefined ? {} : { server }),
-  })
+  const isFunction = !isUrl && lambdaFile.test(source)
+  if (isFunction && credential !== undefined)
+    throw new GatewayError('invalid_params', {
+      words: `What a function is called with is said by targets.${name}.credential of the configuration.`,
+    })
+  const description: Description = isUrl ? { url: source } : read(source)
+  const reply =
+    description instanceof Uint8Array && isFunction
+      ? await putFunction(room, name, description, server === undefined ? undefined : { server })
+      : await putTarget(room, name, description, {
+          ...(credential === undefined ? {} : { credential }),
+          ...(server === undefined ? {} : { server }),
+        })
   warn(reply.issues.map(({ message }) => message))
   process.stdout.write(
     `${name}: ${reply.tools.entries.length} tools of ${reply.operations} operations, in ${room.settings().specs}\n`,

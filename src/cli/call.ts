@@ -28,7 +28,7 @@ export async function call(tool: string, options: CallOptions): Promise<void> {
   try {
     await client.connect(transport)
   } catch (cause) {
-    if (cause instanceof Error && /\b401\b|unauthorized/i.test(`${cause.name} ${cause.message}`))
+    if (isUnauthenticated(cause))
       throw new GatewayError('unauthenticated', {
         words:
           'The gateway wants to know who calls. Make a key with `toolgate key create --name NAME`, and give it as TOOLGATE_KEY.',
@@ -55,6 +55,10 @@ export async function call(tool: string, options: CallOptions): Promise<void> {
     await client.close()
   }
 }
+
+const isUnauthenticated = (cause: unknown): boolean =>
+  cause instanceof Error &&
+  (('code' in cause && cause.code === 401) || /\b401\b|unauthorized/i.test(`${cause.name} ${cause.message}`))
 
 function endpoint(config: string | undefined): string {
   const { publicUrl, listen } = loadSettings(config, 'left')

@@ -8,7 +8,7 @@ import { importJob, type ImportReply } from '../config/import-job.ts'
 import { loadSettings } from '../config/load.ts'
 import { readManaged } from '../config/managed.ts'
 import type { TargetConfig } from '../config/schema.ts'
-import { findSources, nameOfFile, plainTarget, readSource } from '../config/sources.ts'
+import { findSources, nameOfFile, plainTarget, readSource, type Source } from '../config/sources.ts'
 import { systemClock } from '../core/clock.ts'
 import { GatewayError, toGatewayError } from '../core/errors.ts'
 import type { Issue } from '../targets/adapter.ts'
@@ -141,7 +141,7 @@ const named = (file: string): Document => ({
 
 function configured(config: string | undefined): Document[] {
   const settings = loadSettings(config, 'left')
-  return findSources(settings, readManaged(settings.dataDir)).map((source) => ({
+  return describedOf(findSources(settings, readManaged(settings.dataDir))).map((source) => ({
     source: source.path === '' ? source.name : source.path,
     path: source.path,
     name: source.name,
@@ -150,13 +150,23 @@ function configured(config: string | undefined): Document[] {
   }))
 }
 
+/** Without the MCP servers that are asked for their tools: only a running gateway has what they are asked with. */
+export function describedOf(sources: readonly Source[]): Source[] {
+  return sources.filter(({ name, path, config, problem }) => {
+    const isAsked = config.mcp !== undefined && path === '' && problem === undefined
+    if (isAsked)
+      process.stderr.write(`${name}: an MCP server, which the running gateway asks for its tools; left out here\n`)
+    return !isAsked
+  })
+}
+
 type Result = { readonly ok: true; readonly reply: ImportReply } | { readonly ok: false; readonly issue: Issue }
 
 /** Imports one document as the gateway would; without configuration, all of it. */
 export async function importDocument(importer: Importer, { path, name, config, problem }: Document): Promise<Result> {
   try {
     if (problem !== undefined) return { ok: false, issue: issueOf('bad_description', problem) }
-    const reply = await importer.run(importJob(name, readSource(path), config ?? plainTarget(), undefined))
+    const reply = await importer.run(importJob(name, readSource(path), { config: config ?? plainTarget(), path }))
     return { ok: true, reply }
   } catch (thrown) {
     const error = toGatewayError(thrown)

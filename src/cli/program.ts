@@ -189,6 +189,10 @@ function program(): Command {
 
 /** Runs the command. Exit status 0, 1 when it failed, 2 when the words were wrong. */
 export async function run(argv: readonly string[]): Promise<void> {
+  // whoever reads the output has had enough; a gateway goes on without readers
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE' && argv[2] !== 'serve') process.exit()
+  })
   try {
     await program().parseAsync([...argv])
   } catch (error) {

@@ -4,6 +4,7 @@ import { systemClock } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { createLog } from '../core/log.ts'
 import { startGateway } from '../gateway.ts'
+import { count } from './report/look.ts'
 import { version } from './version.ts'
 
 export async function serve(options: { readonly config?: string; readonly port?: string }): Promise<void> {
@@ -25,9 +26,11 @@ export async function serve(options: { readonly config?: string; readonly port?:
   })
   const snapshot = gateway.current()
   log.info({ url: gateway.url, adminUrl: gateway.adminUrl }, 'ready')
+  const failed = snapshot.targets.filter(({ status }) => status === 'FAILED').map(({ name }) => name)
+  const tools = count(snapshot.catalogue('')?.tools.length ?? 0, 'tool')
   process.stdout.write(
     [
-      `toolgate is ready, with ${snapshot.catalogue('')?.tools.length ?? 0} tools of ${snapshot.targets.length} targets.`,
+      `toolgate is ready, with ${tools} of ${count(snapshot.targets.length, 'target')}.${failed.length === 0 ? '' : ` Not as their files have them: ${failed.join(', ')}.`}`,
       `  MCP    ${gateway.url}/mcp`,
       `  admin  ${gateway.adminUrl}${gateway.adminTokenFile === undefined ? '' : `  (token in ${gateway.adminTokenFile})`}`,
       `  specs  ${settings.specs}  (drop a description here)`,

@@ -5,7 +5,7 @@ import { readManaged } from '../config/managed.ts'
 import { findSources } from '../config/sources.ts'
 import { systemClock } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
-import { importDocument } from './check.ts'
+import { describedOf, importDocument } from './check.ts'
 import { definitions, table } from './print.ts'
 
 export interface ToolsOptions {
@@ -22,7 +22,7 @@ export async function tools(options: ToolsOptions): Promise<void> {
     throw new GatewayError('bad_config', { words: `There is no target ${options.target}.` })
   const importer = createImporter(systemClock)
   const found = []
-  for (const source of sources) {
+  for (const source of describedOf(sources)) {
     const result = await importDocument(importer, { ...source, source: source.path })
     if (result.ok) found.push(...definitions(result.reply.tools).map((tool) => ({ ...tool, target: source.name })))
     else {

@@ -63,12 +63,20 @@ export async function importFunction(room: AwsImportRoom, source: string, option
   const region = options.region ?? ref.region
   const place = { ...options, ...(region === undefined ? {} : { region }) }
   const { endpoint } = options
-  const { text, warnings } = functionFile(await askFunction(roomFor(room), place, ref), {
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(ref.qualifier === undefined ? {} : { qualifier: ref.qualifier }),
-  })
-  const reply = await putFunction(room, name, Buffer.from(text))
-  return { name, file: `${name}.lambda.json`, reply, warnings }
+  const { text, warnings } = functionFile(await askFunction(roomFor(room), place, ref), ref.qualifier)
+  // where credentials sign is no matter of a file
+  const managed = endpoint === undefined ? undefined : { server: endpoint }
+  const reply = await putFunction(room, name, Buffer.from(text), managed)
+  const unkept = endpoint === undefined ? [] : unkeptEndpoint(settings, name, endpoint)
+  return { name, file: `${name}.lambda.json`, reply, warnings: [...warnings, ...unkept] }
+}
+
+function unkeptEndpoint(settings: Settings, name: string, endpoint: string): string[] {
+  const { configured } = knownOf(settings, name)
+  if (configured === undefined || (configured.lambda?.endpoint ?? configured.server) !== undefined) return []
+  return [
+    `The configuration has targets.${name}, and what it says of the server is what counts: set targets.${name}.server to ${endpoint}.`,
+  ]
 }
 
 /**

@@ -57,13 +57,25 @@ export async function runImport({ target, kind, bytes, options, rules }: ImportJ
   }
 }
 
-/** What the configuration of a target makes of its description. Reads its overlays: `bad_description` when one is not there. */
+/** What is known of a target besides its description. */
+interface Around {
+  readonly config: TargetConfig
+  /** Of the file that the description is from, or will be in; only its name matters. */
+  readonly path?: string
+  /** Where its credential goes. */
+  readonly place?: CredentialProvider['place'] | undefined
+  /** In place of what the configuration says. */
+  readonly server?: string | undefined
+}
+
+/**
+ * What the configuration of a target makes of its description. Reads its overlays: `bad_description` when one is not
+ * there, and for a description that may not be what it is.
+ */
 export function importJob(
   target: string,
   bytes: Uint8Array,
-  config: TargetConfig,
-  place: CredentialProvider['place'] | undefined,
-  server: string | undefined = config.mcp?.url ?? config.server,
+  { config, path = '', place, server = config.mcp?.url ?? config.server }: Around,
 ): ImportJob {
   const { tools } = config
   const contentTypes = Object.entries(tools.override).flatMap(([name, { contentType }]) =>
@@ -71,7 +83,7 @@ export function importJob(
   )
   return {
     target,
-    kind: kindOf(bytes, config),
+    kind: kindOf(bytes, config, path),
     bytes,
     options: {
       ...(server === undefined ? {} : { server }),

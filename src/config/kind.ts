@@ -1,11 +1,29 @@
 /** Which adapter reads a description: by what the configuration says of the target, and by what the bytes show. */
+import { GatewayError } from '../core/errors.ts'
 import type { adapters } from '../registry.ts'
 import type { TargetConfig } from './schema.ts'
 
 export type Kind = keyof typeof adapters
 
-/** A JSON object or list that says so itself; anything else is for the OpenAPI reader, whose errors tell what was expected. */
-export function kindOf(bytes: Uint8Array, { mcp, smithy }: TargetConfig): Kind {
+/** How a file says that it is a list of a function’s tools. */
+export const lambdaFile = /\.lambda\.json$/i
+
+/**
+ * A JSON object or list that says so itself; anything else is for the OpenAPI reader, whose errors tell what was expected.
+ * Throws `bad_description` for a list of a function’s tools that nobody here called one: functions are invoked as the
+ * gateway itself, without a credential of the configuration, and a description of somebody else’s API may turn into
+ * anything.
+ */
+export function kindOf(bytes: Uint8Array, { mcp, smithy, lambda }: TargetConfig, path: string): Kind {
+  const kind = sniffed(bytes, { mcp, smithy })
+  if (kind !== 'lambda' || lambda !== undefined || lambdaFile.test(path)) return kind
+  throw new GatewayError('bad_description', {
+    words:
+      'It is a list of a Lambda function’s tools. Such a list is called NAME.lambda.json, or belongs to a target that the configuration gives a `lambda`.',
+  })
+}
+
+function sniffed(bytes: Uint8Array, { mcp, smithy }: Pick<TargetConfig, 'mcp' | 'smithy'>): Kind {
   if (mcp !== undefined) return 'mcp'
   if (smithy !== undefined) return 'smithy'
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -3,6 +3,7 @@
  * description, put beside what everyone sees. A target that does not list to a caller has nothing for it.
  */
 import { principalKey } from '../auth/authenticate.ts'
+import type { Access } from '../auth/authorize.ts'
 import type { LiveLists, Seen } from '../call/snapshot.ts'
 import { bindTools, Catalogue, type ListingFacts } from '../catalogue/catalogue.ts'
 import { type BoundOffers, Offered } from '../catalogue/offers.ts'
@@ -30,6 +31,8 @@ interface Shared {
   /** What the caller may see of a view. */
   listed(view: string, caller: Principal): Catalogue | undefined
   readonly offers: readonly BoundOffers[]
+  /** Names all that `listed` and `mayUse` depend on for a caller. */
+  readonly access: Pick<Access, 'audience'>
   mayUse(view: string, caller: Principal, offer: { readonly name: string; readonly target: Target }): boolean
   readonly facts: ListingFacts
   readonly pageSize: number
@@ -51,19 +54,35 @@ interface Remembered {
   readonly own: Promise<Own>
   readonly at: number
   readonly views: Map<string, Seen>
+  /** The targets have not all answered yet. */
+  isAsking: boolean
 }
 
 export function createLiveLists(room: LiveRoom, targets: readonly LiveTarget[], shared: Shared): LiveLists {
-  /** By caller, the one asked for last at the end. */
+  /** By caller and audience, since one caller’s tokens may allow different things; the one asked for last at the end. */
   const remembered = new Map<string, Remembered>()
+  const keyOf = (caller: Principal): string => JSON.stringify([principalKey(caller), shared.access.audience(caller)])
 
+  /** Who asks while the targets are being asked waits for the same answers, and so does who asks again at once. */
   const ask = (caller: Principal): Remembered => {
+    const key = keyOf(caller)
+    const before = remembered.get(key)
+    const now = room.clock.monotonic()
+    if (before !== undefined && (before.isAsking || now - before.at < limits.liveGapMs)) return before
     const made: Remembered = {
       own: askAll(room, targets, caller),
-      at: room.clock.monotonic(),
+      at: now,
       views: new Map(),
+      isAsking: true,
     }
-    const key = principalKey(caller)
+    made.own.then(
+      () => {
+        made.isAsking = false
+      },
+      () => {
+        if (remembered.get(key) === made) remembered.delete(key)
+      },
+    )
     remembered.delete(key)
     remembered.set(key, made)
     if (remembered.size > limits.liveCallers) for (const oldest of remembered.keys().take(1)) remembered.delete(oldest)
@@ -88,7 +107,7 @@ export function createLiveLists(room: LiveRoom, targets: readonly LiveTarget[], 
   return {
     fresh: (view, caller) => seen(ask(caller), view, caller),
     known(view, caller) {
-      const found = remembered.get(principalKey(caller))
+      const found = remembered.get(keyOf(caller))
       const isFresh = found !== undefined && room.clock.monotonic() - found.at < limits.liveMs
       return seen(isFresh ? found : ask(caller), view, caller)
     },
@@ -104,7 +123,7 @@ async function askOne({ importer, log }: LiveRoom, live: LiveTarget, caller: Pri
   const { target, config, place, priority } = live
   try {
     const bytes = await live.list(caller)
-    const reply = await importer.run(importJob(target.name, bytes, config, place))
+    const reply = await importer.run(importJob(target.name, bytes, { config, place }))
     const offers = reply.offers === undefined ? [] : [{ target, set: reply.offers, priority }]
     return { tools: bindTools(target, reply.tools), offers }
   } catch (thrown) {

@@ -106,7 +106,9 @@ function held(before: Made, now: Made, target: string, version: string): string 
   const removed = [...old.keys()].filter((name) => !fresh.has(name)).length
   const changed = [...fresh].filter(([name, text]) => old.has(name) && old.get(name) !== text).length
   const moved = before.server === now.server ? '' : ' Its server changed, too.'
-  return `The description changed and is held: ${added} tools added, ${removed} removed, ${changed} changed.${moved} What was approved goes on serving. Look at it with \`toolgate check --against\`, then \`toolgate approve ${target} --held ${version}\`.`
+  const called = JSON.stringify(now.lambda ?? {})
+  const other = called === JSON.stringify(before.lambda ?? {}) ? '' : ` Its function would be ${called}.`
+  return `The description changed and is held: ${added} tools added, ${removed} removed, ${changed} changed.${moved}${other} What was approved goes on serving. Look at it with \`toolgate check --against\`, then \`toolgate approve ${target} --held ${version}\`.`
 }
 
 const byName = ({ entries, bytes }: ToolSet): Map<string, string> =>

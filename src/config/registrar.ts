@@ -33,7 +33,7 @@ export async function putTarget(
     throw new GatewayError('invalid_params', { words: 'There is no credential of this name in the configuration.' })
   const url = description instanceof Uint8Array ? undefined : description.url
   const bytes = description instanceof Uint8Array ? description : await fetchDescription(room.egress(), description.url)
-  const job = importJob(name, bytes, managedTarget(options), undefined, options.server)
+  const job = importJob(name, bytes, { config: managedTarget(options), server: options.server })
   const reply = await room.importer.run({
     ...job,
     options: { ...job.options, ...(url === undefined ? {} : { documentUrl: url }) },
@@ -51,12 +51,18 @@ export async function putTarget(
   return reply
 }
 
-/** Checks a function's file of tools, which says itself where the function is, and puts it into the folder. */
-export async function putFunction(room: RegistrarRoom, name: string, bytes: Uint8Array): Promise<ImportReply> {
+/** Checks a function's file of tools, which says itself which function it is of, and puts it into the folder. */
+export async function putFunction(
+  room: RegistrarRoom,
+  name: string,
+  bytes: Uint8Array,
+  managed: Pick<ManagedTarget, 'server'> | undefined,
+): Promise<ImportReply> {
   const settings = room.settings()
   checkFree(settings, name)
-  const reply = await room.importer.run(importJob(name, bytes, managedTarget(), undefined))
-  await put(settings, name, `${name}.lambda.json`, bytes, undefined)
+  const path = `${name}.lambda.json`
+  const reply = await room.importer.run(importJob(name, bytes, { config: managedTarget(managed), path }))
+  await put(settings, name, path, bytes, managed)
   return reply
 }
 

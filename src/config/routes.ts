@@ -23,7 +23,7 @@ export interface RouteRoom {
   readonly upstreams: Upstreams
   readonly clock: Clock
   readonly log: Log
-  readonly settings: Pick<Settings, 'name' | 'awsRegion'>
+  readonly settings: Pick<Settings, 'name' | 'awsRegion' | 'credentials'>
 }
 
 /** A way to a target, and what its operator is shown of where it leads. */
@@ -50,9 +50,10 @@ export function toRoute(
 
 /** A function, for itself or behind an OpenAPI description: what the configuration says of it goes before the file. */
 function toFunction(source: Source, made: Made, credential: CredentialProvider | undefined, room: RouteRoom): Reached {
-  const { lambda = {} } = source.config
-  const configured = lambda.function === undefined ? {} : (readFunction(lambda.function) ?? {})
-  const facts = { ...made.lambda, ...configured, ...given(lambda) }
+  const { lambda = {}, server: ownServer } = source.config
+  // what the file says is of the function that it names, and of no other
+  const named = lambda.function === undefined ? made.lambda : readFunction(lambda.function)
+  const facts = { ...named, ...given(lambda) }
   const region = facts.region ?? room.settings.awsRegion
   const bad = (words: string): GatewayError => new GatewayError('bad_description', { words })
   if (facts.function === undefined) throw bad(`Nothing names the function. Set targets.${source.name}.lambda.function.`)
@@ -64,7 +65,9 @@ function toFunction(source: Source, made: Made, credential: CredentialProvider |
         ? 'A tool list is for the contract agentcore; apiGateway needs an OpenAPI description.'
         : 'An OpenAPI description is for the contract apiGateway; agentcore needs a tool list.',
     )
-  const endpoint = facts.endpoint ?? lambdaServer(region)
+  checkSigner(source, region, room.settings)
+  const said = lambda.endpoint ?? (contract === 'agentcore' ? ownServer : undefined)
+  const endpoint = said ?? facts.endpoint ?? lambdaServer(region)
   room.egress.check(endpoint)
   const at = toTarget(source, { kind: made.kind, server: endpoint, origins: [] })
   // what operations are built for is the function's own view of where it is
@@ -83,7 +86,7 @@ function toFunction(source: Source, made: Made, credential: CredentialProvider |
       domainName: new URL(target.origin).host,
       headerNames: source.config.headers.forwardRequest,
       ...(facts.qualifier === undefined ? {} : { qualifier: facts.qualifier }),
-      ...(facts.roleArn === undefined ? {} : { roleArn: facts.roleArn }),
+      ...(lambda.roleArn === undefined ? {} : { roleArn: lambda.roleArn }),
       ...(credential === undefined ? {} : { credential }),
     },
     room,
@@ -93,16 +96,18 @@ function toFunction(source: Source, made: Made, credential: CredentialProvider |
 }
 
 /** The members that are there. */
-const given = ({
-  region,
-  endpoint,
-  qualifier,
-  roleArn,
-  contract,
-}: NonNullable<TargetConfig['lambda']>): FunctionFacts =>
-  Object.fromEntries(
-    Object.entries({ region, endpoint, qualifier, roleArn, contract }).filter(([, value]) => value !== undefined),
-  )
+const given = ({ region, qualifier, contract }: NonNullable<TargetConfig['lambda']>): FunctionFacts =>
+  Object.fromEntries(Object.entries({ region, qualifier, contract }).filter(([, value]) => value !== undefined))
+
+/** AWS Lambda takes no signature for another service or region. Throws `bad_config`. */
+function checkSigner({ name, config }: Source, region: string, { credentials }: RouteRoom['settings']): void {
+  const { credential = '' } = config
+  const entry = Object.hasOwn(credentials, credential) ? credentials[credential] : undefined
+  if (entry?.type !== 'sigv4' || (entry.service === 'lambda' && entry.region === region)) return
+  throw new GatewayError('bad_config', {
+    words: `targets.${name}.credential: ${credential} signs for ${entry.service} in ${entry.region}, and the function is called by a signature for lambda in ${region}.`,
+  })
+}
 
 /** Throws `bad_description` where nothing says where the target is. */
 export function toTarget({ name, config }: Source, { kind, server, origins }: Omit<Made, 'tools'>): Target {

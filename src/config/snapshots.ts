@@ -49,6 +49,8 @@ interface Good {
   readonly made: Made
   readonly route: Route
   readonly version: string
+  /** Changes with anything that a call is made of and by, also where the tools look the same. */
+  readonly callsVersion: string
   readonly server: string
   readonly issues: readonly Issue[]
   /** What waits for the operator's approval. */
@@ -168,7 +170,9 @@ export class SnapshotBuilder {
     const { config, name } = source
     const credential = this.#credential(source, way)
     const server = (source.own ? this.#room.own?.server : undefined) ?? config.server
-    const reply = await this.#room.importer.run(importJob(name, bytes, config, credential?.place, server))
+    const reply = await this.#room.importer.run(
+      importJob(name, bytes, { config, path: source.path, place: credential?.place, server }),
+    )
     const held = config.pin ? await holdBack(way.settings.dataDir, name, reply) : undefined
     return this.#bind(source, held?.serving ?? reply, way, credential, reply.issues, held)
   }
@@ -185,7 +189,7 @@ export class SnapshotBuilder {
     const { mcp } = source.config
     const priority = mcp?.resourcePriority ?? 0
     const live = mcp?.mode === 'live' && source.path === '' ? this.#live(source, way, route, priority) : undefined
-    return { made, route, version: versionOfMade(made), held, server, issues, priority, live }
+    return { made, route, ...versionsOf(made, source), held, server, issues, priority, live }
   }
 
   #live(source: Source, way: Way, { target, credential }: Route, priority: number): LiveTarget {
@@ -248,6 +252,7 @@ export class SnapshotBuilder {
   ): Snapshot {
     const key = JSON.stringify([
       statuses,
+      goods.map(({ callsVersion }) => callsVersion),
       configError,
       settings.name,
       settings.instructions,
@@ -283,7 +288,7 @@ export class SnapshotBuilder {
     const pageSize = settings.listPageSize
     const { find, listed } = audiencesOf(access, views, facts, pageSize)
     const lives = goods.flatMap(({ live }) => live ?? [])
-    const live = createLiveLists(this.#room, lives, { listed, offers: bound, mayUse, facts, pageSize })
+    const live = createLiveLists(this.#room, lives, { listed, offers: bound, access, mayUse, facts, pageSize })
     const snapshot: Snapshot = {
       number: ++this.#number,
       serverName: settings.name,
@@ -311,8 +316,10 @@ export class SnapshotBuilder {
   }
 }
 
-const versionOfMade = ({ tools, offers }: Made): string =>
-  versionOf(offers === undefined ? [tools.bytes] : [tools.bytes, Buffer.from(JSON.stringify(offers))])
+const versionsOf = ({ kind, server, origins, lambda, tools, offers }: Made, { config }: Source) => ({
+  version: versionOf(offers === undefined ? [tools.bytes] : [tools.bytes, Buffer.from(JSON.stringify(offers))]),
+  callsVersion: versionOf([Buffer.from(JSON.stringify([config, kind, server, origins, lambda, tools.entries]))]),
+})
 
 type InView = (name: string, target: string) => boolean
 
@@ -326,7 +333,9 @@ function statusOf(source: Source, { failure, good }: Memory): TargetStatus {
   const kept = failure !== undefined && good !== undefined ? ['The version before it keeps serving.'] : []
   return {
     name: source.name,
-    kind: good?.made.kind ?? 'openapi',
+    kind:
+      good?.made.kind ??
+      (source.config.mcp === undefined ? (source.config.lambda === undefined ? 'openapi' : 'lambda') : 'mcp'),
     status: failure === undefined ? 'READY' : 'FAILED',
     reasons: failure === undefined ? heldOf(good) : [failure, ...kept],
     ...(good?.held?.version === undefined ? {} : { held: good.held.version }),

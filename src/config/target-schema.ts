@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { limits } from '../core/limits.ts'
 import type { Json } from '../core/model.ts'
-import { readFunction } from '../targets/lambda/function.ts'
+import { factForms, readFunction } from '../targets/lambda/function.ts'
 import { selectFault } from '../targets/openapi/select.ts'
 
 /** Connection headers, and those that carry credentials, are not the operator's to set or forward. */
@@ -88,7 +88,7 @@ const override = z.strictObject({
   response: response.optional(),
 })
 
-export const awsRegion = z.string().regex(/^[a-z]{2,4}(?:-[a-z]+)+-\d{1,2}$/, 'must be a region such as us-east-1')
+export const awsRegion = z.string().regex(factForms.region, 'must be a region such as us-east-1')
 
 const lambda = z
   .strictObject({
@@ -99,14 +99,13 @@ const lambda = z
       .describe('Name or ARN, with a version or alias where one is meant; left out where the file of tools names it.'),
     tools: z.string().min(1).optional().describe('Path of the tool list; left out for a dropped `NAME.lambda.json`.'),
     region: awsRegion.optional().describe('That of the ARN, or of the AWS environment, when left out.'),
-    endpoint: httpUrl.optional().describe('In place of AWS Lambda’s own address for the region.'),
-    qualifier: z
-      .string()
-      .regex(/^(?:\$LATEST|[A-Za-z0-9_-]{1,128})$/, 'must be a version or an alias')
-      .optional(),
+    endpoint: httpUrl
+      .optional()
+      .describe('In place of AWS Lambda’s own address for the region; for a tool list, `server` is as good.'),
+    qualifier: z.string().regex(factForms.qualifier, 'must be a version or an alias').optional(),
     roleArn: z
       .string()
-      .regex(/^arn:aws[\w-]*:iam::\d{12}:role\/[\w+=,.@/-]{1,512}$/, 'must be the ARN of a role')
+      .regex(factForms.roleArn, 'must be the ARN of a role')
       .optional()
       .describe('The role that is assumed with what AWS’s default chain finds.'),
     contract: z
@@ -201,7 +200,13 @@ export const targetSchema = kinds
       .describe('Hold changed tools until `toolgate approve` takes them; the tools approved last go on serving.'),
     timeoutMs: z.int().min(100).max(limits.targetTimeoutMsMax).default(limits.targetTimeoutMs),
   })
-  .superRefine(({ openapi, smithy, lambda, mcp }, context) => {
+  .superRefine(({ openapi, smithy, lambda, mcp, pin }, context) => {
+    if (pin && mcp?.mode === 'live' && mcp.tools === undefined)
+      context.addIssue({
+        code: 'custom',
+        path: ['pin'],
+        message: 'lists that each caller gets for itself cannot be approved: `pin` does not go with mode live',
+      })
     const given = Object.entries({ openapi, smithy, mcp, 'lambda.tools': lambda?.tools }).filter(
       ([, value]) => value !== undefined,
     )

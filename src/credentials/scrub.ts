@@ -96,7 +96,10 @@ function unicodeEnd(text: string, start: number, wanted: string): number {
   return at
 }
 
-function scrubText(text: string, all: readonly Finder[]): string {
+/** A text of any kind without the secrets. */
+export const scrubText = (text: string, secrets: readonly Secret[]): string => cleaned(text, findersOf(secrets))
+
+function cleaned(text: string, all: readonly Finder[]): string {
   return all.reduce((left, finder) => (left.includes(finder.sign) ? without(left, finder) : left), text)
 }
 
@@ -134,7 +137,7 @@ export function scrubBytes(response: InboundResponse, secrets: readonly Secret[]
 export function scrubOutcome(outcome: Outcome, secrets: readonly Secret[]): Outcome {
   if (secrets.length === 0) return outcome
   const all = findersOf(secrets)
-  const clean = (text: string): string => scrubText(text, all)
+  const clean = (text: string): string => cleaned(text, all)
   const value = <T extends Json>(json: T): T => JSON.parse(clean(JSON.stringify(json))) as T
   return {
     ...outcome,

@@ -2,7 +2,7 @@
  * AWS Signature Version 4: the request as it leaves is signed by AWS's own signer, body and all, with a key that is
  * given, with what AWS's default chain finds, or as a session in a role.
  */
-import { createHash, createHmac } from 'node:crypto'
+import { createHash, createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import type { SignatureV4 } from '@smithy/signature-v4'
 import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
@@ -149,9 +149,20 @@ function offsetOf({ headers }: InboundResponse, now: number): number | undefined
 
 type Bytes = string | ArrayBuffer | ArrayBufferView
 
-const toBytes = (data: Bytes): string | Uint8Array => {
+const toBytes = (data: Exclude<Bytes, string>): Uint8Array =>
+  ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data)
+
+/** The signer keeps its key for a day, and Node takes longer to make its own form of one than to sign with that. */
+const keys = new WeakMap<object, KeyObject>()
+
+function toKey(data: Bytes): string | KeyObject {
   if (typeof data === 'string') return data
-  return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data)
+  let key = keys.get(data)
+  if (key === undefined) {
+    key = createSecretKey(toBytes(data))
+    keys.set(data, key)
+  }
+  return key
 }
 
 /** SHA-256, or its HMAC with a key, as the signer wants it. */
@@ -159,11 +170,11 @@ class Sha256 {
   readonly #hash
 
   constructor(key?: Bytes) {
-    this.#hash = key === undefined ? createHash('sha256') : createHmac('sha256', toBytes(key))
+    this.#hash = key === undefined ? createHash('sha256') : createHmac('sha256', toKey(key))
   }
 
   update(data: Bytes): void {
-    this.#hash.update(toBytes(data))
+    this.#hash.update(typeof data === 'string' ? data : toBytes(data))
   }
 
   async digest(): Promise<Uint8Array> {

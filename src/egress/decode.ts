@@ -86,19 +86,38 @@ const undo = (coding: Coding, body: Body, limit: number): Body | Promise<Body> =
   }
 }
 
+/** The codings of a `content-encoding` field, last applied first. Throws `target_bad_answer` for unknown or too many ones. */
+function codingsOf(encoding: string): readonly ((input: Buffer) => Coding)[] {
+  const names = encoding.split(',', limits.encodingsStacked + 2).map((name) => name.trim().toLowerCase())
+  if (names.length > limits.encodingsStacked) throw badAnswer('The target’s answer is encoded too many times over.')
+  const applied = names.filter((name) => name !== '' && name !== 'identity')
+  return applied.toReversed().map((name) => {
+    const choose = codings.get(name)
+    if (choose === undefined) throw badAnswer('The target’s answer is in a content encoding that is not known here.')
+    return choose
+  })
+}
+
 /**
  * Undoes the codings of a `content-encoding` field, last applied first, each giving at most `limit` bytes. A body that
  * is longer keeps its first `limit` bytes and is `cut`. Throws `target_bad_answer` for unknown, too many or broken ones.
  */
 export const decode = async (raw: Body, encoding: string, limit: number): Promise<Body> => {
-  const names = encoding.split(',', limits.encodingsStacked + 2).map((name) => name.trim().toLowerCase())
-  const applied = names.filter((name) => name !== '' && name !== 'identity')
-  if (names.length > limits.encodingsStacked) throw badAnswer('The target’s answer is encoded too many times over.')
   let body = raw
-  for (const name of applied.toReversed()) {
-    const choose = codings.get(name)
-    if (choose === undefined) throw badAnswer('The target’s answer is in a content encoding that is not known here.')
+  for (const choose of codingsOf(encoding))
     if (body.bytes.length > 0) body = await undo(choose(body.bytes), body, limit)
-  }
   return body
+}
+
+/** The same on the spot, of what is whole and at hand; throws `target_bad_answer` past `limit` bytes, too. */
+export function decodeNow(raw: Buffer, encoding: string, limit: number): Buffer {
+  let bytes = raw
+  for (const choose of codingsOf(encoding))
+    try {
+      if (bytes.length > 0) bytes = choose(bytes).inline(bytes, { maxOutputLength: limit })
+    } catch (error) {
+      if (codeOf(error) !== 'ERR_BUFFER_TOO_LARGE') throw broken(error)
+      throw badAnswer('The target’s answer is longer than is read here once it is decoded.', error)
+    }
+  return bytes
 }

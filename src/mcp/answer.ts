@@ -42,6 +42,11 @@ export async function answer(
   const reply = new Reply(exchange, headers)
   const signal = new Cancellation()
   exchange.onHangUp(() => signal.abort())
+  let isWithdrawn = false
+  const ended = era.begun?.(call.id, () => {
+    isWithdrawn = true
+    signal.abort()
+  })
   const progress = watch(context, call, era, reply)
   try {
     const message = await rounds(context, call, era, reply, signal, first, progress, once)
@@ -50,8 +55,11 @@ export async function answer(
   } catch (thrown) {
     progress.end()
     const error = toGatewayError(thrown)
+    if (isWithdrawn && reply.streams && error.code === 'cancelled') return reply.leave()
     const shown = error.code === 'internal' ? logged(context, error, call.name) : error
     reply.finish(era.modern ? shown.http : 200, errorMessage(call.id, shown, era.modern), shown.headers)
+  } finally {
+    ended?.()
   }
 }
 

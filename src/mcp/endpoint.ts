@@ -6,10 +6,11 @@ import { GatewayError, toGatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { McpContext } from './context.ts'
 import { Exchange, type Headers } from './exchange.ts'
-import { answerLegacy, endSession, openStream, SessionNotes } from './legacy.ts'
+import { answerLegacy, endSession, openStream } from './legacy.ts'
 import { errorMessage, type Message, objectParam, parseMessage, Refusal } from './message.ts'
 import { answerModern } from './modern.ts'
 import { logged } from './answer.ts'
+import { SessionNotes } from './session-notes.ts'
 import { isLegacyVersion, meta, modernVersion } from './versions.ts'
 
 const exposed = 'Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After'
@@ -73,7 +74,7 @@ async function dispatch(
     const modern = exchange.header('mcp-protocol-version') === modernVersion
     if (exchange.method === 'GET' && !modern && /text\/event-stream/.test(exchange.header('accept') ?? ''))
       openStream(context, notes, exchange, headers, view, caller)
-    else if (exchange.method === 'DELETE' && !modern) endSession(context, notes, exchange, headers, caller)
+    else if (exchange.method === 'DELETE' && !modern) endSession(context, notes, exchange, headers, view, caller)
     else throw new GatewayError('method_not_allowed')
     return
   }

@@ -19,6 +19,8 @@ export interface Era {
   readonly capabilities: readonly ClientCapability[]
   /** How this client can be sent to a page where its user connects an account. */
   readonly links: LinkWay
+  /** A call begins that the client may withdraw by its id; what comes back ends that. */
+  readonly begun?: (id: Id, withdraw: () => void) => () => void
   /** What to do when the target asks the client: an answer for the wire, or the client’s answers to go on with. */
   readonly ask: (input: InputRequest, call: ToolCall, reply: Reply, signal: CancelSignal) => Promise<Asked>
 }
@@ -36,10 +38,3 @@ export interface ToolCall {
   readonly caller: Principal
   readonly bytesIn: number
 }
-
-/** The capability that a client must declare to be asked this way. */
-export const capabilityFor: ReadonlyMap<string, string> = new Map([
-  ['elicitation/create', 'elicitation'],
-  ['sampling/createMessage', 'sampling'],
-  ['roots/list', 'roots'],
-])

@@ -62,11 +62,14 @@ export class Exchange {
 
   /** Calls `act` when the client goes away before the answer is complete. */
   onHangUp(act: () => void): void {
-    this.#outgoing.once('close', () => {
-      if (this.#outgoing.writableFinished) return
+    const outgoing = this.#outgoing
+    const gone = (): void => {
+      if (outgoing.writableFinished) return
       this.#hungUp = true
       act()
-    })
+    }
+    if (outgoing.destroyed) gone()
+    else outgoing.once('close', gone)
   }
 
   get hungUp(): boolean {

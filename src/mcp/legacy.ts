@@ -7,6 +7,7 @@ import type { CancelSignal } from '../core/cancel.ts'
 import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { InputRequest, Json, Principal } from '../core/model.ts'
+import { capabilityFor } from '../transports/mcp/questions.ts'
 import type { ClientCapability } from '../transports/transport.ts'
 import type { McpContext } from './context.ts'
 import type { Exchange, Headers } from './exchange.ts'
@@ -16,6 +17,7 @@ import {
   type Message,
   notificationMessage,
   objectParam,
+  type Params,
   param,
   Refusal,
   requestMessage,
@@ -23,9 +25,10 @@ import {
 } from './message.ts'
 import { capabilitiesIn, serverCapabilities, wantsLevel } from './modern.ts'
 import type { Reply } from './reply.ts'
-import { type Asked, capabilityFor, type Era } from './era.ts'
-import { answerOffer, isListOfOffers, listOffers } from './offers.ts'
+import type { Asked, Era } from './era.ts'
+import { answerOffer, isListOfOffers, listOffers, watchResource } from './offers.ts'
 import { answerCall, listTools, readCall } from './tools.ts'
+import type { SessionNotes } from './session-notes.ts'
 import { isLegacyVersion, legacyVersions } from './versions.ts'
 
 type Request = Extract<Message, { kind: 'request' }>
@@ -35,57 +38,6 @@ interface Session {
   readonly id: string
   /** Names of the capabilities that the client declared. */
   readonly capabilities: readonly ClientCapability[]
-}
-
-/** Sessions ended, log levels and subscriptions, in this process: all may be forgotten without harm, so all are bounded. */
-export class SessionNotes {
-  readonly #ended = new Set<string>()
-  readonly #levels = new Map<string, string>()
-  /** URIs that a session has subscribed to. */
-  readonly #watched = new Map<string, Set<string>>()
-
-  end(id: string): void {
-    this.#watched.delete(id)
-    this.#ended.add(id)
-    if (this.#ended.size > limits.sessionsRemembered)
-      for (const first of this.#ended) return void this.#ended.delete(first)
-  }
-
-  hasEnded(id: string): boolean {
-    return this.#ended.has(id)
-  }
-
-  setLevel(id: string, level: string): void {
-    this.#levels.set(id, level)
-    if (this.#levels.size > limits.sessionsRemembered)
-      for (const first of this.#levels.keys()) return void this.#levels.delete(first)
-  }
-
-  level(id: string): string | undefined {
-    return this.#levels.get(id)
-  }
-
-  /** Notes a subscription to a resource. Throws `over_limit` past `limits.resourcesWatched` of a session. */
-  watch(id: string, uri: string): void {
-    const watched = this.#watched.get(id) ?? new Set()
-    if (watched.size >= limits.resourcesWatched && !watched.has(uri))
-      throw new GatewayError('over_limit', {
-        words: `A session subscribes to at most ${limits.resourcesWatched} resources.`,
-      })
-    watched.add(uri)
-    this.#watched.delete(id)
-    this.#watched.set(id, watched)
-    if (this.#watched.size > limits.sessionsRemembered)
-      for (const first of this.#watched.keys()) return void this.#watched.delete(first)
-  }
-
-  unwatch(id: string, uri: string): void {
-    this.#watched.get(id)?.delete(uri)
-  }
-
-  watches(id: string, uri: string): boolean {
-    return this.#watched.get(id)?.has(uri) === true
-  }
 }
 
 /** Answers one message. Throws `Refusal`. */
@@ -110,6 +62,7 @@ export async function answerLegacy(
       await answerRequest(context, notes, exchange, headers, view, caller, session, message, bytesIn)
     else {
       if (message.kind === 'response') context.asks.answer(message.id, askOwner(session, caller), message)
+      else if (message.method === 'notifications/cancelled') withdraw(notes, session, message.params)
       exchange.send(202, headers)
     }
   } catch (error) {
@@ -153,18 +106,18 @@ async function answerRequest(
           answer(resultMessage(message.id, list))
           return
         }
-        noteSubscription(notes, session, message)
-        await answerOffer(
-          context,
-          exchange,
-          headers,
-          message,
-          view,
-          caller,
-          bytesIn,
-          era(context, notes, session, caller),
-          {},
-        )
+        const noted = noteSubscription(notes, session, message)
+        if (noted === 'already') {
+          answer(resultMessage(message.id, '{}'))
+          return
+        }
+        const way = era(context, notes, session, caller)
+        try {
+          await answerOffer(context, exchange, headers, message, view, caller, bytesIn, way, {}, noted)
+        } catch (error) {
+          noted?.()
+          throw error
+        }
     }
   } catch (error) {
     // Older clients take any status but 200 for a broken transport; what a method refuses is an answer.
@@ -225,12 +178,25 @@ function setLevel(notes: SessionNotes, session: Session, level: Json | undefined
   if (session.id !== '') notes.setLevel(session.id, level)
 }
 
-/** What a session wants to hear of is known before its server may tell of it. */
-function noteSubscription(notes: SessionNotes, session: Session, { method, params }: Request): void {
+/**
+ * What a session wants to hear of is known before its server may tell of it: gives what undoes that, should the server
+ * refuse. A session counts once for a resource, so that what it has, or has not, already is nothing for the server.
+ */
+function noteSubscription(
+  notes: SessionNotes,
+  { id }: Session,
+  { method, params }: Request,
+): (() => void) | 'already' | undefined {
   const uri = param(params, 'uri')
-  if (typeof uri !== 'string' || session.id === '') return
-  if (method === 'resources/subscribe') notes.watch(session.id, uri)
-  if (method === 'resources/unsubscribe') notes.unwatch(session.id, uri)
+  if (typeof uri !== 'string' || uri.length > limits.mcpUriChars || id === '') return undefined
+  if (method === 'resources/subscribe') return notes.watch(id, uri) ? () => void notes.unwatch(id, uri) : 'already'
+  return method === 'resources/unsubscribe' && !notes.unwatch(id, uri) ? 'already' : undefined
+}
+
+/** MCP 2025-11-25, cancellation: a client that gives up a call says so, and may leave its stream open. */
+function withdraw(notes: SessionNotes, session: Session, params: Params): void {
+  const id = param(params, 'requestId')
+  if (typeof id === 'string' || typeof id === 'number') notes.withdraw(session.id, id)
 }
 
 /** `GET`: a stream that says when the list of tools has changed. */
@@ -265,10 +231,13 @@ export function endSession(
   notes: SessionNotes,
   exchange: Exchange,
   headers: Headers,
+  view: string,
   caller: Principal,
 ): void {
-  const session = openSession(context, notes, exchange, caller)
-  if (session.id !== '') notes.end(session.id)
+  const { id, capabilities } = openSession(context, notes, exchange, caller)
+  const left = id === '' ? [] : notes.end(id)
+  const watching = { context, exchange, view, caller, capabilities, messageId: '', bytesIn: 0 }
+  for (const uri of left) void watchResource(watching, 'resources/unsubscribe', uri)
   exchange.send(204, headers)
 }
 
@@ -281,6 +250,7 @@ function era(context: McpContext, notes: SessionNotes, session: Session, caller:
     logs: (level) => wantsLevel(threshold, level),
     capabilities: session.capabilities,
     links: session.capabilities.includes(urlCapability) ? 'error' : 'result',
+    begun: (id, withdraw) => notes.begun(session.id, id, withdraw),
     ask: (input, _call, reply, signal) => askClient(context, input, session, caller, reply, signal),
   }
 }
@@ -298,8 +268,8 @@ async function askClient(
   reply: Reply,
   signal: CancelSignal,
 ): Promise<Asked> {
-  const requests = Object.entries(input.requests).filter(([, { method }]) =>
-    session.capabilities.some((name) => name === capabilityFor.get(method)),
+  const requests = Object.entries(input.requests).filter(([, { method, params }]) =>
+    session.capabilities.some((name) => name === capabilityFor(method, params)),
   )
   if (requests.length === 0 || !reply.streams || session.id === '') {
     const text = 'The target needs an answer from you, and this client has not declared that it can be asked.'

@@ -1,25 +1,15 @@
 /** MCP 2026-07-28: no sessions; each request says for itself which revision and capabilities it speaks with. */
-import { principalKey } from '../auth/authenticate.ts'
 import type { Snapshot } from '../call/snapshot.ts'
 import { GatewayError } from '../core/errors.ts'
-import { limits } from '../core/limits.ts'
 import type { InputRequest, Json, Principal } from '../core/model.ts'
+import { capabilityFor } from '../transports/mcp/questions.ts'
 import type { ClientCapability } from '../transports/transport.ts'
 import type { McpContext } from './context.ts'
-import type { List } from './hub.ts'
 import type { Exchange, Headers } from './exchange.ts'
-import {
-  isObject,
-  type Message,
-  notificationMessage,
-  objectParam,
-  type Params,
-  param,
-  Refusal,
-  resultMessage,
-} from './message.ts'
-import { type Asked, capabilityFor, type Era, type ToolCall } from './era.ts'
-import { answerOffer, isListOfOffers, listOffers, watchResource } from './offers.ts'
+import { isObject, type Message, objectParam, type Params, param, Refusal, resultMessage } from './message.ts'
+import type { Asked, Era, ToolCall } from './era.ts'
+import { listen } from './listen.ts'
+import { answerOffer, isListOfOffers, listOffers } from './offers.ts'
 import { readAnswers, sealState } from './resume.ts'
 import { answerCall, listTools, readCall } from './tools.ts'
 import { meta, modernVersion } from './versions.ts'
@@ -208,91 +198,50 @@ function era(context: McpContext, params: Params, capabilities: { readonly [name
     logs: (level) => wantsLevel(threshold, level),
     capabilities: capabilitiesIn(capabilities),
     links: takesUrls(capabilities['elicitation']) ? 'input_required' : 'result',
-    ask: (input, call) => Promise.resolve(inputRequired(context, input, call, capabilities)),
+    ask: (input, call) => Promise.resolve(inputRequired(context, input, call, capabilitiesIn(capabilities))),
   }
 }
 
 /** `elicitation: {}` means forms only (2025-11-25 and 2026-07-28, client capabilities). */
 const takesUrls = (elicitation: Json | undefined): boolean => isObject(elicitation) && isObject(elicitation['url'])
 
+const takesForms = (elicitation: Json | undefined): boolean =>
+  isObject(elicitation) && (isObject(elicitation['form']) || !takesUrls(elicitation))
+
 /** The capabilities that matter to targets, of those that a client declares. */
 export const capabilitiesIn = (declared: { readonly [name: string]: Json }): ClientCapability[] => [
-  ...(['elicitation', 'sampling', 'roots'] as const).filter((name) => isObject(declared[name])),
+  ...(takesForms(declared['elicitation']) ? (['elicitation'] as const) : []),
+  ...(['sampling', 'roots'] as const).filter((name) => isObject(declared[name])),
   ...(takesUrls(declared['elicitation']) ? (['elicitation.url'] as const) : []),
 ]
+
+/** As MCP wants them named. */
+const declaring = {
+  elicitation: { elicitation: { form: {} } },
+  'elicitation.url': { elicitation: { url: {} } },
+  sampling: { sampling: {} },
+  roots: { roots: {} },
+} as const satisfies Record<ClientCapability, object>
 
 /** `input_required` with what the client can be asked. Throws `missing_capability` when that is nothing. */
 function inputRequired(
   context: McpContext,
   input: InputRequest,
   call: ToolCall,
-  capabilities: { readonly [name: string]: Json },
+  capabilities: readonly ClientCapability[],
 ): Asked {
-  const asked = Object.entries(input.requests).filter(([, { method }]) =>
-    Object.hasOwn(capabilities, capabilityFor.get(method) ?? ''),
+  const needed = Object.entries(input.requests).map(
+    ([key, request]) => [key, request, capabilityFor(request.method, request.params)] as const,
   )
+  const asked = needed.filter(([, , capability]) => capability !== undefined && capabilities.includes(capability))
   if (asked.length === 0) {
-    const needed = Object.values(input.requests).map(({ method }) => [capabilityFor.get(method) ?? method, {}])
-    throw new GatewayError('missing_capability', { data: { requiredCapabilities: Object.fromEntries(needed) as Json } })
+    const required = needed.map(([, , capability]) => (capability === undefined ? {} : declaring[capability]))
+    throw new GatewayError('missing_capability', { data: { requiredCapabilities: Object.assign({}, ...required) } })
   }
   const result = {
     resultType: 'input_required',
-    inputRequests: Object.fromEntries(asked),
+    inputRequests: Object.fromEntries(asked.map(([key, request]) => [key, request])),
     requestState: sealState(context, call, { state: input.state }),
   }
   return { kind: 'result', text: JSON.stringify(result) }
-}
-
-/** The notification that says that a list has changed, and the name by which a client asks for it. */
-const listChanges = {
-  tools: ['toolsListChanged', 'notifications/tools/list_changed'],
-  prompts: ['promptsListChanged', 'notifications/prompts/list_changed'],
-  resources: ['resourcesListChanged', 'notifications/resources/list_changed'],
-} as const satisfies Record<List, readonly [string, string]>
-
-/** `subscriptions/listen`: a stream that first says what it will tell, then tells it, each time with its own id. */
-async function listen(
-  context: McpContext,
-  exchange: Exchange,
-  headers: Headers,
-  view: string,
-  caller: Principal,
-  message: Request,
-  capabilities: readonly ClientCapability[],
-  bytesIn: number,
-): Promise<void> {
-  const asked = objectParam(message.params, 'notifications') ?? {}
-  const wants = (list: List): boolean =>
-    asked[listChanges[list][0]] === true && (list === 'tools' || context.current().offers.isOffered)
-  const tag = { _meta: { [meta.subscription]: message.id } }
-  const uris = asked['resourceSubscriptions']
-  const wanted = Array.isArray(uris) ? uris.filter((uri) => typeof uri === 'string') : []
-  const watching = { context, exchange, view, caller, capabilities, messageId: message.id, bytesIn }
-  const watched = new Set<string>()
-  for (const uri of wanted.slice(0, limits.resourcesWatched))
-    if (await watchResource(watching, 'resources/subscribe', uri)) watched.add(uri)
-  const remove = context.hub.add({
-    view,
-    owner: principalKey(caller),
-    changed: (list) => {
-      if (wants(list)) events.send(notificationMessage(listChanges[list][1], tag))
-    },
-    updated: (uri) => {
-      if (watched.has(uri)) events.send(notificationMessage('notifications/resources/updated', { ...tag, uri }))
-    },
-    close: () => {
-      events.send(resultMessage(message.id, '{"resultType":"complete"}'))
-      events.end()
-    },
-  })
-  const events = exchange.events(headers)
-  exchange.onHangUp(() => {
-    remove()
-    for (const uri of watched) void watchResource(watching, 'resources/unsubscribe', uri)
-  })
-  const notifications: { [name: string]: Json } = Object.fromEntries(
-    (['tools', 'prompts', 'resources'] as const).filter(wants).map((list) => [listChanges[list][0], true]),
-  )
-  if (watched.size > 0) notifications['resourceSubscriptions'] = [...watched]
-  events.send(notificationMessage('notifications/subscriptions/acknowledged', { ...tag, notifications }))
 }

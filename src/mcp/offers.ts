@@ -7,6 +7,7 @@ import { Cancellation } from '../core/cancel.ts'
 import { GatewayError, toGatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { Json, Principal, Target } from '../core/model.ts'
+import { ownMeta } from '../targets/mcp/result.ts'
 import { answer, logged } from './answer.ts'
 import type { McpContext } from './context.ts'
 import type { Era, ToolCall } from './era.ts'
@@ -26,24 +27,24 @@ interface Room {
   readonly snapshot: Snapshot
   /** All that there is, whoever may use it. */
   readonly offers: Offered
-  readonly view: string
-  readonly caller: Principal
+  /** Whether it is in the view and the caller may use it. */
+  isSeen(this: void, offer: { readonly name: string; readonly target: Target }): boolean
 }
 
 async function roomOf(context: McpContext, view: string, caller: Principal, fresh: boolean): Promise<Room> {
   const snapshot = context.current()
   const { live } = snapshot
   const { offers } = live === undefined ? snapshot : await (fresh ? live.fresh : live.known)(view, caller)
-  return { snapshot, offers, view, caller }
+  return { snapshot, offers, isSeen: (offer) => snapshot.mayUse(view, caller, offer) }
 }
 
 const bad = (words: string): GatewayError => new GatewayError('invalid_params', { words })
 
 /** Lists, made here from what the servers said last; each is one page, or pages of `listPageSize`. */
 const lists: { readonly [method: string]: (room: Room) => readonly [member: string, offers: readonly Definable[]] } = {
-  'prompts/list': ({ offers }) => ['prompts', offers.prompts],
-  'resources/list': ({ offers }) => ['resources', offers.resources],
-  'resources/templates/list': ({ offers }) => ['resourceTemplates', offers.templates],
+  'prompts/list': ({ offers, isSeen }) => ['prompts', offers.prompts(isSeen)],
+  'resources/list': ({ offers, isSeen }) => ['resources', offers.resources(isSeen)],
+  'resources/templates/list': ({ offers, isSeen }) => ['resourceTemplates', offers.templates(isSeen)],
 }
 
 type Definable = OfferedPrompt | OfferedResource | OfferedTemplate
@@ -72,8 +73,8 @@ const asks: { readonly [method: string]: (room: Room, params: Params) => Asking 
     }
     if (reference?.['type'] !== 'ref/resource') throw bad('`ref` is of type ref/prompt or ref/resource.')
     const uri = reference['uri']
-    const template = typeof uri === 'string' ? room.offers.template(uri) : undefined
-    if (template === undefined || !isSeen(room, template)) throw new GatewayError('unknown_resource')
+    const template = typeof uri === 'string' ? room.offers.template(uri, room.isSeen) : undefined
+    if (template === undefined) throw new GatewayError('unknown_resource')
     return ask(template, { type: 'ref/resource', uri: template.uriTemplate })
   },
   'resources/subscribe': (room, params) => subscription(room, 'resources/subscribe', param(params, 'uri')),
@@ -89,20 +90,17 @@ const asking = ({ target, name }: { target: Target; name: string }, method: stri
 
 export const isListOfOffers = (method: string): boolean => Object.hasOwn(lists, method)
 
-const isSeen = ({ snapshot, view, caller }: Room, offer: { name: string; target: Target }): boolean =>
-  snapshot.mayUse(view, caller, offer)
-
 /** Absent and forbidden look alike. */
 function promptOf(room: Room, name: Json | undefined): OfferedPrompt {
-  const prompt = typeof name === 'string' ? room.offers.prompt(name) : undefined
-  if (prompt === undefined || !isSeen(room, prompt)) throw new GatewayError('unknown_prompt')
+  const prompt = typeof name === 'string' ? room.offers.prompt(name, room.isSeen) : undefined
+  if (prompt === undefined) throw new GatewayError('unknown_prompt')
   return prompt
 }
 
 function resourceOf(room: Room, uri: Json | undefined): OfferedResource | OfferedTemplate {
-  if (typeof uri !== 'string' || uri.length > limits.urlBytes) throw bad('`uri` is a URI.')
-  const resource = room.offers.resource(uri)
-  if (resource === undefined || !isSeen(room, resource)) throw new GatewayError('unknown_resource', { data: { uri } })
+  if (typeof uri !== 'string' || uri.length > limits.mcpUriChars) throw bad('`uri` is a URI.')
+  const resource = room.offers.resource(uri, room.isSeen)
+  if (resource === undefined) throw new GatewayError('unknown_resource', { data: { uri } })
   return resource
 }
 
@@ -128,28 +126,35 @@ export async function listOffers(
   const looking = { meter: 'list' as const, name: method, bytesIn, trace }
   return noted(context.room, context.current(), caller, looking, async () => {
     const room = await roomOf(context, view, caller, param(params, 'cursor') === undefined)
-    const [member, all] = lists[method]?.(room) ?? ['', []]
-    const seen = all.filter((offer) => isSeen(room, offer))
-    const size = room.snapshot.listPageSize === 0 ? seen.length : room.snapshot.listPageSize
-    const start = startOf(param(params, 'cursor'), seen.length)
-    const page = seen.slice(start, start + size).map(({ definition }) => definition)
-    const next = start + size < seen.length ? `,"nextCursor":${JSON.stringify(cursorOf(start + size))}` : ''
+    const [member, seen] = lists[method]?.(room) ?? ['', []]
+    const start = startOf(param(params, 'cursor'), seen)
+    const end = room.snapshot.listPageSize === 0 ? seen.length : start + room.snapshot.listPageSize
+    const page = seen.slice(start, end).map(({ definition }) => definition)
+    const last = end < seen.length ? seen[end - 1] : undefined
+    const next = last === undefined ? '' : `,"nextCursor":${JSON.stringify(cursorOf(keyOf(last)))}`
     const value = `{${JSON.stringify(member)}:${JSON.stringify(page)}${next}${facts === '' ? '' : `,${facts}`}}`
     return { bytesOut: Buffer.byteLength(value), value }
   })
 }
 
-const cursorOf = (start: number): string => Buffer.from(String(start)).toString('base64url')
+const keyOf = (offer: Definable): string =>
+  'uri' in offer ? offer.uri : 'uriTemplate' in offer ? offer.uriTemplate : offer.name
 
-function startOf(cursor: Json | undefined, length: number): number {
+const cursorOf = (key: string): string => Buffer.from(key).toString('base64url')
+
+/** A cursor names what the page before ended with, so that it survives a change of the list. */
+function startOf(cursor: Json | undefined, seen: readonly Definable[]): number {
   if (cursor === undefined) return 0
-  const start = typeof cursor === 'string' ? Number(Buffer.from(cursor, 'base64url').toString('latin1')) : Number.NaN
-  if (!Number.isSafeInteger(start) || start < 0 || start >= Math.max(1, length) || cursorOf(start) !== cursor)
-    throw bad('The cursor is none that this list gave.')
+  const key = typeof cursor === 'string' ? Buffer.from(cursor, 'base64url').toString('utf8') : ''
+  const start = seen.findIndex((offer) => keyOf(offer) > key)
+  if (key === '' || cursorOf(key) !== cursor || start < 1) throw bad('The cursor is none that this list gave.')
   return start
 }
 
-/** Asks the server and answers with what it says; `facts` go into the result as they stand. Throws `invalid_params` and what is absent. */
+/**
+ * Asks the server and answers with what it says; `facts` go into the result as they stand. `undo` is called when it refuses.
+ * Throws `invalid_params` and what is absent.
+ */
 export async function answerOffer(
   context: McpContext,
   exchange: Exchange,
@@ -160,19 +165,29 @@ export async function answerOffer(
   bytesIn: number,
   era: Era,
   facts: Facts,
+  undo?: () => void,
 ): Promise<void> {
   checkToken(message.params)
   const { id, method, params } = message
-  const asked = toAsking(await roomOf(context, view, caller, false), method, params)
+  const room = await roomOf(context, view, caller, false)
+  const asked = toAsking(room, method, params)
   const name = `${method} ${asked.name}`
   const call: ToolCall = { id, name, arguments: asked.params, params, view, caller, bytesIn }
   const first = era.modern ? readAnswers(context, call) : undefined
-  // There is no result of these methods that could hold a link, so a client that cannot be asked gets it as an error.
-  const way: Era = { ...era, links: era.links === 'result' ? 'error' : era.links }
+  // No result of these methods can hold a link, or words to a client that cannot be asked: it gets them as an error.
+  const way: Era = {
+    ...era,
+    links: era.links === 'result' ? 'error' : era.links,
+    async ask(...input) {
+      const asked = await era.ask(...input)
+      if (asked.kind === 'result' && !era.modern) throw new GatewayError('missing_capability')
+      return asked
+    },
+  }
   return answer(context, exchange, headers, call, way, first, async (answers, connect, signal, { notice }) => {
     const { result, ask } = await askTarget(
       context.room,
-      context.current(),
+      room.snapshot,
       caller,
       {
         ...asked,
@@ -186,7 +201,10 @@ export async function answerOffer(
         ...(notice === undefined ? {} : { onNotice: notice }),
       },
       signal,
-    )
+    ).catch((error: unknown) => {
+      undo?.()
+      throw error
+    })
     return { ask, text: () => complete(result, facts) }
   })
 }
@@ -201,7 +219,7 @@ const toAsking = (room: Room, method: string, params: Params): Asking => {
 function complete(result: OfferAnswer['result'], facts: Facts): string {
   const { resultType: _type, ttlMs: _ttl, cacheScope: _scope, _meta, ...rest } = result
   const { _meta: own, ...others } = facts
-  const meta = { ...(isObject(_meta) ? _meta : {}), ...(isObject(own) ? own : {}) }
+  const meta = { ...ownMeta(isObject(_meta) ? _meta : undefined), ...(isObject(own) ? own : {}) }
   return JSON.stringify({ ...rest, ...others, ...(Object.keys(meta).length === 0 ? {} : { _meta: meta }) })
 }
 

@@ -26,6 +26,12 @@ export class Reply {
     this.#events.send(message)
   }
 
+  /** Ends without a result, for a client that wants none any more; it must read streams. */
+  leave(): void {
+    this.#events ??= this.#exchange.events(this.#headers)
+    this.#events.end()
+  }
+
   /** The last message. `status` counts only while nothing was sent ahead. */
   finish(status: number, message: string, more: Headers = {}): void {
     if (this.#onlyStreams && status === 200) this.#events ??= this.#exchange.events(this.#headers)

@@ -45,7 +45,7 @@ function resumedConnect(pendingId: string, responses: Json | undefined): Resumed
   return { connect: pendingId }
 }
 
-/** The state to come back, bound to the caller, the tool and the arguments. */
+/** The state to come back, bound to the caller, the tool and the arguments. Throws `target_bad_answer` for a long one. */
 export function sealState(
   context: McpContext,
   call: ToolCall,
@@ -53,7 +53,10 @@ export function sealState(
 ): string {
   const until = context.clock.now() + limits.askMs
   const kept = Object.entries(held).filter(([, value]) => value !== undefined)
-  return context.seal.close({ until, ...Object.fromEntries(kept) }, 'ask', ownerOf(call))
+  const sealed = context.seal.close({ until, ...Object.fromEntries(kept) }, 'ask', ownerOf(call))
+  if (sealed.length > limits.requestStateBytes)
+    throw new GatewayError('target_bad_answer', { words: 'The target’s request state is longer than is kept here.' })
+  return sealed
 }
 
 const ownerOf = (call: ToolCall): string => JSON.stringify([principalKey(call.caller), call.name, call.arguments])

@@ -74,7 +74,7 @@ const reasons: ReadonlyMap<string, string> = new Map([
   ['failed', 'Sent, but not answered properly, and not billed by the terms in force.'],
   ['unreached', 'The target was not reached: nothing was sent.'],
   ['cancelled', 'Cancelled by the caller, and not billed by the terms in force.'],
-  ['input_required', 'Waited for a user’s consent, and not billed by the terms in force.'],
+  ['input_required', 'Went on after the caller’s client was asked, and is billed as it ended.'],
   ['unknown', 'The gateway stopped before the call ended: whether it was made is not known.'],
 ])
 

@@ -125,7 +125,6 @@ export const againLine = (end: string): string => `{"r"${end.slice('{"e"'.length
 export const billedByDefault: ReadonlySet<OutcomeKind> = new Set<OutcomeKind>([
   'ok',
   'target_error',
-  'input_required',
   'cancelled',
   'failed',
 ])

@@ -90,7 +90,7 @@ export const priceKeys = {
     ),
   billed: z
     .strictObject({
-      outcomes: z.array(outcome).default(['ok', 'target_error', 'failed', 'cancelled', 'input_required']),
+      outcomes: z.array(outcome).default(['ok', 'target_error', 'failed', 'cancelled']),
     })
     .prefault({})
     .describe('Which calls count as units, from when the gateway was started with it.'),

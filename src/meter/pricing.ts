@@ -49,22 +49,23 @@ interface Asking extends PricedQuestion {
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs
 
-/** One more than `limits.usageCells` at most. */
-const askRows = (
+/** `act` on every row, none of which is kept. Rejects with `over_limit` behind `limits.usageCells` of them. */
+const eachRow = async (
   { store }: Asking,
   { from, to }: Span,
   by: readonly UsageGroup[],
   where: UsageWhere,
-): Promise<UsageRow[]> => store.usage({ from, to, by: [...new Set(by)], where, rows: limits.usageCells + 1 })
-
-/** Rejects with `over_limit` over `limits.usageCells`. */
-const rowsOf = async (...asked: Parameters<typeof askRows>): Promise<UsageRow[]> => {
-  const rows = await askRows(...asked)
-  if (rows.length > limits.usageCells)
-    throw new GatewayError('over_limit', {
-      words: `The question needs more than ${limits.usageCells} sums. Ask for a shorter period, a tenant, or fewer groups.`,
-    })
-  return rows
+  act: (row: UsageRow) => void,
+): Promise<void> => {
+  let left: number = limits.usageCells
+  await store.eachUsage({ from, to, by: [...new Set(by)], where, rows: limits.usageCells + 1 }, (row) => {
+    left -= 1
+    if (left < 0)
+      throw new GatewayError('over_limit', {
+        words: `The question needs more than ${limits.usageCells} sums. Ask for a shorter period, a tenant, or fewer groups.`,
+      })
+    act(row)
+  })
 }
 
 const lineOf = ({ version }: Stretch, { meter = 'call', target = '', tool = '' }: UsageRow): PriceLine =>
@@ -91,13 +92,16 @@ class Places {
   }
 
   /** Takes over where a tenant is by now in `others`. */
-  with(tenant: string, others: Places): this {
+  with(tenant: string, others: Places): void {
     this.#byTenant.set(tenant, new Map(others.#byTenant.get(tenant)))
-    return this
   }
 
   has(tenant: string): boolean {
     return this.#byTenant.has(tenant)
+  }
+
+  get size(): number {
+    return this.#byTenant.size
   }
 
   /** The one tenant that is known here, if it is one. */
@@ -109,25 +113,19 @@ class Places {
 
 const tenantOnly = ({ tenant }: UsageWhere): UsageWhere => (tenant === undefined ? {} : { tenant })
 
-/** Units by line for each step of time and each tenant, in the order of time. */
-const unitsBy = (
-  stretch: Stretch,
-  rows: readonly UsageRow[],
-  stepOf: (row: UsageRow) => string,
-): Map<string, Map<string, LineUnits>> => {
-  const steps = new Map<string, Map<string, LineUnits>>()
-  for (const row of rows) {
+/** Units of each tenant by line. */
+const unitsOf = async (asking: Asking, stretch: Stretch): Promise<Map<string, LineUnits>> => {
+  const tenants = new Map<string, LineUnits>()
+  const by = ['tenant' as const, ...lineGroups(stretch)]
+  await eachRow(asking, stretch, by, tenantOnly(asking.where), (row) => {
     const { tenant = '' } = row
-    const step = stepOf(row)
-    const tenants = steps.get(step) ?? new Map<string, LineUnits>()
-    steps.set(step, tenants)
     const lines: LineUnits = tenants.get(tenant) ?? new Map()
     tenants.set(tenant, lines)
     const units = BigInt(row.units)
     const line = lineOf(stretch, row)
     if (units > 0n) lines.set(line, (lines.get(line) ?? 0n) + units)
-  }
-  return steps
+  })
+  return tenants
 }
 
 /** The one tier of each line that these units lie in; undefined when any line passes from one tier into the next. */
@@ -148,38 +146,24 @@ const visitAt = ({ visit }: Asking, stretch: Stretch, row: UsageRow, tier: numbe
 }
 
 /** Prices that no volume changes. */
-const priceFlat = async (asking: Asking, stretch: Stretch): Promise<void> => {
-  for (const row of await rowsOf(asking, stretch, [...asking.by, ...lineGroups(stretch)], asking.where))
-    visitAt(asking, stretch, row, 0)
-}
+const priceFlat = (asking: Asking, stretch: Stretch): Promise<void> =>
+  eachRow(asking, stretch, [...asking.by, ...lineGroups(stretch)], asking.where, (row) =>
+    visitAt(asking, stretch, row, 0),
+  )
 
 /** How finely time is looked at, one after the other; within an hour it is row by row. */
 type Step = 'whole' | 'day' | 'hour'
 
-const keyOf = (step: Step, row: UsageRow): string => (step === 'whole' ? '' : String(row[step]))
-
-const spanOf = (step: Step, key: string, within: Span): Span => {
-  if (step === 'whole') return within
-  const [start, ms] = step === 'day' ? [Date.parse(`${key}T00:00:00Z`), dayMs] : [Number(key), hourMs]
-  return { from: Math.max(start, within.from), to: Math.min(start + ms, within.to) }
-}
-
-/** `act` on every row, asked for in halves of the time where they are too many at once. */
-const eachRow = async (
-  asking: Asking,
-  span: Span,
-  step: Step,
-  by: readonly UsageGroup[],
-  where: UsageWhere,
-  act: (row: UsageRow) => void,
-): Promise<void> => {
-  const size = step === 'hour' ? hourMs : dayMs
-  const middle = Math.floor((span.from + span.to) / 2 / size) * size
-  if (step === 'whole' || middle <= span.from) return (await rowsOf(asking, span, by, where)).forEach(act)
-  const rows = await askRows(asking, span, by, where)
-  if (rows.length <= limits.usageCells) return rows.forEach(act)
-  await eachRow(asking, { from: span.from, to: middle }, step, by, where, act)
-  await eachRow(asking, { from: middle, to: span.to }, step, by, where, act)
+/** The days, or the hours, of a stretch. */
+function* partsOf(step: Step, { from, to }: Span): Generator<Span, void, void> {
+  const ms = step === 'day' ? dayMs : hourMs
+  if (step === 'whole') yield { from, to }
+  else
+    for (let start = from; start < to; ) {
+      const end = Math.min((Math.floor(start / ms) + 1) * ms, to)
+      yield { from: start, to: end }
+      start = end
+    }
 }
 
 /**
@@ -193,31 +177,32 @@ const priceSteps = async (
   step: Step,
   wanted: (tenant: string) => boolean,
 ): Promise<void> => {
-  const at: UsageGroup[] = step === 'whole' ? [] : [step]
-  const groups = lineGroups(stretch)
-  const found = await rowsOf(asking, stretch, [...at, 'tenant', ...groups], tenantOnly(asking.where))
-  const single = new Map<string, Map<PriceLine, number>>()
-  const passing = new Map<string, Places>()
-  for (const [key, tenants] of unitsBy(stretch, found, (row) => keyOf(step, row)))
-    for (const [tenant, units] of tenants) {
+  for (const span of partsOf(step, stretch)) {
+    const part = { ...stretch, ...span }
+    const single = new Map<string, Map<PriceLine, number>>()
+    const passing = new Places()
+    for (const [tenant, units] of await unitsOf(asking, part)) {
       if (!wanted(tenant)) continue
       const tiers = singleTiers(places, tenant, units)
-      if (tiers !== undefined) single.set(`${key}/${tenant}`, tiers)
-      else passing.set(key, (passing.get(key) ?? new Places()).with(tenant, places))
+      if (tiers !== undefined) single.set(tenant, tiers)
+      else passing.with(tenant, places)
       places.advance(tenant, units)
     }
-  if (single.size > 0)
-    await eachRow(asking, stretch, step, [...at, ...asking.by, 'tenant', ...groups], asking.where, (row) => {
-      const tiers = single.get(`${keyOf(step, row)}/${row.tenant ?? ''}`)
-      if (tiers !== undefined) visitAt(asking, stretch, row, tiers.get(lineOf(stretch, row)) ?? 0)
-    })
-  for (const [key, inner] of passing) {
-    const part = { ...stretch, ...spanOf(step, key, stretch) }
-    const one = inner.only
-    const narrowed = one === undefined ? asking : { ...asking, where: { ...asking.where, tenant: one } }
-    if (step === 'hour') await priceHour(narrowed, part, inner)
-    else await priceSteps(narrowed, part, inner, step === 'whole' ? 'day' : 'hour', (tenant) => inner.has(tenant))
+    if (single.size > 0)
+      await eachRow(asking, part, [...asking.by, 'tenant', ...lineGroups(part)], asking.where, (row) => {
+        const tiers = single.get(row.tenant ?? '')
+        if (tiers !== undefined) visitAt(asking, part, row, tiers.get(lineOf(part, row)) ?? 0)
+      })
+    if (passing.size > 0) await pricePassing(asking, part, passing, step)
   }
+}
+
+/** A step in which the tenants of `places` pass into another tier: looked at more finely. */
+const pricePassing = async (asking: Asking, part: Stretch, places: Places, step: Step): Promise<void> => {
+  const one = places.only
+  const narrowed = one === undefined ? asking : { ...asking, where: { ...asking.where, tenant: one } }
+  if (step === 'hour') await priceHour(narrowed, part, places)
+  else await priceSteps(narrowed, part, places, step === 'whole' ? 'day' : 'hour', (tenant) => places.has(tenant))
 }
 
 const isWanted = (row: UsageRow, { target, tool, subject, client }: UsageWhere): boolean =>
@@ -231,16 +216,16 @@ const priceHour = async (asking: Asking, stretch: Stretch, places: Places): Prom
   const every: UsageGroup[] = ['target', 'tool', 'principal', 'client', 'outcome', 'meter']
   const day = new Date(stretch.from).toISOString().slice(0, -14)
   const { plan, version } = stretch
-  for (const found of await rowsOf(asking, stretch, every, tenantOnly(asking.where))) {
+  await eachRow(asking, stretch, every, tenantOnly(asking.where), (found) => {
     const { tenant = '' } = found
-    if (!places.has(tenant)) continue
+    if (!places.has(tenant)) return
     const line = lineOf(stretch, found)
     const units = BigInt(found.units)
     const parts = split(line.tiers, places.of(tenant, line), units)
     places.advance(tenant, new Map([[line, units]]))
     const row: UsageRow = { ...found, hour: stretch.from, day, month: plan.month }
     if (isWanted(row, asking.where)) asking.visit({ row, plan, version, line, parts })
-  }
+  })
 }
 
 /** One month’s part of a question. What lies before it in the month is read for its volume. */
@@ -251,9 +236,7 @@ const priceMonth = async (asking: Asking, plan: Plan, places: Places): Promise<v
     const to = plan.versions[index + 1]?.from ?? monthEnd(plan.month)
     const before = { from, to: Math.min(to, asking.from), plan, version }
     if (isTiered && before.from < before.to) {
-      const totals = await rowsOf(asking, before, ['tenant', ...lineGroups(before)], tenantOnly(asking.where))
-      for (const tenants of unitsBy(before, totals, () => '').values())
-        for (const [tenant, units] of tenants) places.advance(tenant, units)
+      for (const [tenant, units] of await unitsOf(asking, before)) places.advance(tenant, units)
     }
     const asked = { from: Math.max(from, asking.from), to: Math.min(to, asking.to), plan, version }
     if (asked.from >= asked.to) continue

@@ -313,8 +313,11 @@ class CountingQuotas implements Quotas {
     for (const { key, value } of await this.#options.records.list(prefix, { limit: limits.quotaRowsShown }))
       stored.set(key, value)
     const shown = new Map<string, Counter>()
-    for (const counter of this.#counters.values())
+    for (const counter of this.#counters.values()) {
+      // each costs a look into the store
+      if (shown.size >= limits.quotaRowsShown) break
       if (counter.rule === rule && counter.window.from === window.from) shown.set(counter.record, counter)
+    }
     // to be looked at only: what other processes count is not taken over
     for (const [record, text] of stored)
       if (!shown.has(record)) shown.set(record, this.#asNamed(rule, window, readTally(text).names))

@@ -24,6 +24,7 @@ import {
   listSegments,
   lookAgain,
   openCalls,
+  ownerOf,
   readBatch,
   readWhole,
   removeSegment,
@@ -196,7 +197,7 @@ const retire = async (
 export const rollUp = async (options: RollUpOptions): Promise<RollUpResult> => {
   const all = listSegments(options.dir, options.clock.now())
   /** Processes of which a segment has stayed: those after it tell what became of its calls, and stay as well. */
-  const staying = new Set<number>()
+  const staying = new Set<string>()
   let events = 0
   let torn = 0
   let fault: unknown
@@ -206,12 +207,12 @@ export const rollUp = async (options: RollUpOptions): Promise<RollUpResult> => {
       const added = await rollUpSegment(file, all, options)
       events += added.events
       torn += added.torn
-      gone = added.settled && !staying.has(file.pid) && (await retire(file, options))
+      gone = added.settled && !staying.has(ownerOf(file)) && (await retire(file, options))
     } catch (error) {
       if (error instanceof GatewayError) throw error
       fault ??= error
     }
-    if (!gone) staying.add(file.pid)
+    if (!gone) staying.add(ownerOf(file))
   }
   if (fault !== undefined) throw new GatewayError('internal', { cause: fault })
   return { events, torn }

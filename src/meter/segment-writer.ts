@@ -1,12 +1,13 @@
 /**
  * The segment that a process writes: its file, its head, and the seals behind what goes into it (chain.ts). It is
- * `<uuidv7>-<pid>.ndjson`, and in order of names segments are in order of time.
+ * `<uuidv7>-<machine>-<pid>.ndjson`, and in order of names segments are in order of time.
  */
 import {
   closeSync,
   fdatasync,
   fdatasyncSync,
   fsyncSync,
+  futimesSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -19,6 +20,7 @@ import { limits } from '../core/limits.ts'
 import { firstHash, nextHash, sealLine, tagOf, tagOfLine } from './chain.ts'
 import { millisecondOf } from './id.ts'
 import type { Seal } from './line.ts'
+import { ownMachine } from './machine.ts'
 import { isSegmentName, lastSeal } from './segments.ts'
 
 /** The disk as the spool uses it; tests make it fail. Every function but `syncLater` throws what node:fs throws. */
@@ -102,6 +104,15 @@ export class Segment {
     return this.#write('', last)
   }
 
+  /** Shows readers on other machines that the owner lives (segments.ts). `now`: milliseconds since the Unix epoch. */
+  touch(now: number): void {
+    try {
+      futimesSync(this.fd, now / 1_000, now / 1_000)
+    } catch {
+      // a disk that does not even take this gives an error for what is written, too
+    }
+  }
+
   /** Writes `text` and, unless `last` is left out, a seal of everything up to there. */
   #write(text: string, last?: boolean): Written {
     const hash = last === undefined ? '' : nextHash(this.#sealed, this.#lines, last)
@@ -139,7 +150,7 @@ const createFile = (dir: string, nextId: (fromMs?: number) => string, disk: Disk
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   for (let tries = 0; tries < limits.spoolNameTries; tries += 1) {
     const newest = newestName(dir)
-    const name = `${nextId(newest === '' ? 0 : millisecondOf(newest) + 1)}-${process.pid}.ndjson`
+    const name = `${nextId(newest === '' ? 0 : millisecondOf(newest) + 1)}-${ownMachine}-${process.pid}.ndjson`
     const fd = disk.create(join(dir, `${name}.tmp`))
     if (newestName(dir) < name) return { name, fd }
     closeSync(fd)

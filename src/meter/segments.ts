@@ -4,13 +4,21 @@ import { dirname, join } from 'node:path'
 import { limits } from '../core/limits.ts'
 import { isSealAt } from './chain.ts'
 import { type CallRecord, type LedgerEvent, type Line, parseLine, type Seal } from './line.ts'
+import { isAlive, ownMachine } from './machine.ts'
+
+/** A process, of which there is only one at a time. */
+interface Owner {
+  /** `ownMachine` there; of this machine in the names of former versions, which have none. */
+  readonly machine: string
+  readonly pid: number
+}
 
 export interface SegmentFile {
-  /** `<uuidv7>-<pid>.ndjson`; in order of names they are in order of time. */
+  /** `<uuidv7>-<machine>-<pid>.ndjson`; in order of names they are in order of time. */
   readonly name: string
   readonly path: string
   /** The process that writes it. */
-  readonly pid: number
+  readonly owner: Owner
   /** Length when it was listed. */
   readonly bytes: number
   /** Last write, milliseconds since the Unix epoch. */
@@ -27,12 +35,13 @@ export interface Batch {
   readonly next: number
 }
 
-const nameSyntax = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}-(\d{1,10})\.ndjson(\.tmp)?$/
+const nameSyntax =
+  /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}-(?:([0-9a-f]{8})-)?(\d{1,10})\.ndjson(\.tmp)?$/
 const newline = 0x0a
 
 /** Whether a file of this name is a segment that is shown. */
 export const isSegmentName = (name: string): boolean =>
-  nameSyntax.exec(name)?.[2] === undefined && nameSyntax.test(name)
+  nameSyntax.exec(name)?.[3] === undefined && nameSyntax.test(name)
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined)
 
@@ -46,35 +55,37 @@ const unlessAbsent = <T>(read: () => T): T | undefined => {
   }
 }
 
-const isAlive = (pid: number): boolean => {
-  try {
-    // signal 0 asks only whether the process exists (POSIX kill())
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return codeOf(error) === 'EPERM'
-  }
-}
-
 /** The end of a last seal (chain.ts): nothing follows it. */
 const lastWords = Buffer.from(',"end":true}\n')
 
 const hasEnded = ({ path, bytes }: SegmentFile): boolean =>
   bytes >= lastWords.length && readBytes(path, bytes - lastWords.length, lastWords.length)?.equals(lastWords) === true
 
-/** A file unwritten for so long has lost its owner, whatever process has the number now. */
-const isAbandoned = (file: SegmentFile, now: number): boolean =>
-  now - file.writtenAt > limits.spoolStaleMs || !isAlive(file.pid)
+/**
+ * A file unwritten for so long has lost its owner, whatever process has the number now. On another machine, and in
+ * another container, numbers are of other processes: from there an owner shows that it lives by the file’s time.
+ */
+const isAbandoned = ({ owner, writtenAt }: SegmentFile, now: number): boolean =>
+  owner.machine === ownMachine
+    ? now - writtenAt > limits.spoolStaleMs || !isAlive(owner.pid)
+    : now - writtenAt > limits.spoolSilentMs
+
+/** Two segments of one owner are of one process, or of one after the other. */
+const isSameOwner = (one: SegmentFile, other: SegmentFile): boolean => ownerOf(one) === ownerOf(other)
+
+/** Tells the owner of a segment from any other. */
+export const ownerOf = ({ owner }: SegmentFile): string => `${owner.machine}-${owner.pid}`
 
 /** All segments, oldest first. Heads that a dead process left unfinished are removed; they hold nothing acknowledged. */
 export const listSegments = (dir: string, now: number): SegmentFile[] => {
   const found: SegmentFile[] = []
   for (const name of (unlessAbsent(() => readdirSync(dir)) ?? []).toSorted()) {
-    const [, pid, hidden] = nameSyntax.exec(name) ?? []
+    const [, machine = ownMachine, pid, hidden] = nameSyntax.exec(name) ?? []
     const path = join(dir, name)
     const stat = pid === undefined ? undefined : unlessAbsent(() => statSync(path))
     if (stat === undefined) continue
-    const file = { name, path, pid: Number(pid), bytes: stat.size, writtenAt: stat.mtimeMs }
+    const owner = { machine, pid: Number(pid) }
+    const file = { name, path, owner, bytes: stat.size, writtenAt: stat.mtimeMs }
     if (hidden === undefined) found.push(file)
     else if (isAbandoned(file, now)) rmSync(path, { force: true })
   }
@@ -97,12 +108,13 @@ export const scanSegments = (
     .filter((name) => name >= from && isSegmentName(name))
     .toSorted()
     .flatMap((name) => {
-      const pid = Number(nameSyntax.exec(name)?.[1])
+      const [, machine = ownMachine, pid] = nameSyntax.exec(name) ?? []
+      const owner = { machine, pid: Number(pid) }
       for (const hidden of [false, true]) {
         const path = join(dir, hidden ? `${name}.tmp` : name)
         const stat = unlessAbsent(() => statSync(path))
         if (stat === undefined) continue
-        const file = { name, path, pid, bytes: stat.size, writtenAt: stat.mtimeMs, hidden }
+        const file = { name, path, owner, bytes: stat.size, writtenAt: stat.mtimeMs, hidden }
         return hidden && isAbandoned(file, now) ? [] : [file]
       }
       return []
@@ -111,7 +123,7 @@ export const scanSegments = (
 
 /** Nothing more will be written to it: its owner has said so, has begun a newer one, or is gone. */
 export const isFinished = (file: SegmentFile, all: readonly SegmentFile[], now: number): boolean =>
-  all.some((other) => other.pid === file.pid && other.name > file.name) || isAbandoned(file, now) || hasEnded(file)
+  all.some((other) => isSameOwner(other, file) && other.name > file.name) || isAbandoned(file, now) || hasEnded(file)
 
 /** At most `length` bytes from `offset`; undefined when the file is gone. */
 export const readBytes = (path: string, offset: number, length: number): Buffer | undefined =>
@@ -162,7 +174,7 @@ function* linesUntil(path: string, until: number): Generator<Line> {
 /** The calls that `file`’s successor has taken over: the `c` lines at the head of the segment that names it. */
 const carriedOn = (file: SegmentFile, all: readonly SegmentFile[]): Set<string> => {
   const carried = new Set<string>()
-  for (const other of all.filter(({ pid, name }) => pid === file.pid && name > file.name)) {
+  for (const other of all.filter((one) => isSameOwner(one, file) && one.name > file.name)) {
     const lines = linesUntil(other.path, other.bytes)
     const head = lines.next().value
     if (head?.kind !== 'segment' || head.after !== file.name) continue

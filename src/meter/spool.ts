@@ -110,16 +110,19 @@ class FileSpool implements Spool {
   #segment: Segment | undefined
   #failed = false
   #closed = false
-  #lastWriteAt = 0
+  /** When readers were last shown that this process lives: by a write, or by the file’s time. */
+  #shownAt = 0
   #cancelSeal: (() => void) | undefined
   #cancelAge: (() => void) | undefined
   #cancelRecovery: (() => void) | undefined
+  readonly #cancelBeat: () => void
 
   constructor(options: SpoolOptions) {
     this.#options = options
     this.#disk = options.disk ?? systemDisk
     this.#nextId = createIds(options.clock)
     this.#rotate()
+    this.#cancelBeat = options.clock.every(limits.spoolBeatMs, () => this.#beat())
   }
 
   get healthy(): boolean {
@@ -205,6 +208,7 @@ class FileSpool implements Spool {
     this.#closed = true
     this.#cancelSeal?.()
     this.#cancelAge?.()
+    this.#cancelBeat()
     this.#cancelRecovery?.()
     if (this.#waiting.size > 0) this.#report('ends_lost')
     this.#retire()
@@ -215,11 +219,24 @@ class FileSpool implements Spool {
     const segment = this.#segment
     const now = this.#options.clock.now()
     const full = segment !== undefined && segment.bytes >= limits.spoolSegmentBytes
-    // an idle segment is replaced before others may take its owner for dead (limits.spoolStaleMs)
-    const idle = Math.abs(now - this.#lastWriteAt) > limits.spoolIdleMs
-    if (this.#failed || segment === undefined || full || idle) return this.#rotate()
-    this.#lastWriteAt = now
+    if (this.#failed || segment === undefined || full || this.#overslept()) return this.#rotate()
+    this.#shownAt = now
     return true
+  }
+
+  /** The process stood still, or the clock was set: others may take it for dead soon, so its segment gets no more. */
+  #overslept(): boolean {
+    return Math.abs(this.#options.clock.now() - this.#shownAt) > limits.spoolIdleMs
+  }
+
+  #beat(): void {
+    if (this.#segment === undefined) return
+    if (this.#overslept()) {
+      this.#rotate()
+      return
+    }
+    this.#shownAt = this.#options.clock.now()
+    this.#segment.touch(this.#shownAt)
   }
 
   /** Appends to the segment in use: the bytes that it took, and what went wrong; then nothing more goes into it. */
@@ -232,7 +249,7 @@ class FileSpool implements Spool {
 
   /** Seals the segment in use, unless it takes nothing more. */
   #seal(last: boolean): void {
-    if (this.#segment === undefined || this.#failed) return
+    if (this.#segment === undefined || this.#failed || this.#overslept()) return
     const { error } = this.#segment.seal(last)
     if (error !== undefined) this.#fail('write_failed', error)
   }
@@ -268,7 +285,7 @@ class FileSpool implements Spool {
       return false
     }
     this.#failed = false
-    this.#lastWriteAt = clock.now()
+    this.#shownAt = clock.now()
     this.#cancelAge?.()
     this.#cancelAge = clock.after(limits.spoolAgeMs, () => this.#rest())
     if (wasFailed) this.#report('recovered')
@@ -282,7 +299,7 @@ class FileSpool implements Spool {
   #rest(): void {
     const segment = this.#segment
     if (segment === undefined || this.#failed || this.#closed) return
-    if (this.#open.size + this.#batch.length > 0) {
+    if (this.#open.size + this.#batch.length > 0 || this.#overslept()) {
       this.#rotate()
       return
     }
@@ -374,7 +391,7 @@ class FileSpool implements Spool {
 }
 
 /**
- * Opens the spool in `dir` (mode 0700) with a segment of its own, `<uuidv7>-<pid>.ndjson`. A directory that cannot be
+ * Opens the spool in `dir` (mode 0700) with a segment of its own, `<uuidv7>-<machine>-<pid>.ndjson`. A directory that cannot be
  * written does not throw: the spool starts unhealthy, refuses calls, and recovers by itself.
  */
 export const openSpool = (options: SpoolOptions): Spool => new FileSpool(options)

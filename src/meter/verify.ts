@@ -5,9 +5,10 @@
  * What it cannot prove. The hashes have no key: whoever can write to the spool’s directory before the next roll-up, a few
  * seconds, can write a line of his own, seal it, and be believed; and so can the process that meters. Later the database
  * gives him away. Whoever can write to both can make a ledger that is consistent and false, or let a segment seem to
- * have reached the end of its retention. Against him a head helps that was kept elsewhere: what is in the chain up to it
+ * have reached the end of its retention, or cut the chain’s last links off where no segment ended. Against him a head helps that was kept elsewhere: what is in the chain up to it
  * cannot be changed, then. The lines behind the last seal of a process that was killed (10 ms at most) stand only under
- * what the next roll-up found. Of segments that were removed or put away their last hash remains in the chain, and
+ * what the next roll-up found; what a power cut took of them, too, shows as cut off. Of segments that a
+ * former version had accounted for, which have no seals, it is known only that they are there. Of segments that were removed or put away their last hash remains in the chain, and
  * not what they held. And it is the events that are proved, not the sums of them in the database.
  */
 import type { Clock } from '../core/clock.ts'
@@ -72,6 +73,8 @@ interface Chain {
   readonly faults: Fault[]
   /** The last place of each segment that there is a link for. */
   readonly linked: Map<string, number>
+  /** Segments whose end there is a link for. */
+  readonly ended: Set<string>
 }
 
 /** Follows the links; what they say of segments that are still there becomes claims. */
@@ -83,6 +86,7 @@ const followLinks = async (
 ): Promise<Chain> => {
   const faults: Fault[] = []
   const linked = new Map<string, number>()
+  const ended = new Set<string>()
   let head = firstHead
   let found = wanted === undefined || wanted === firstHead
   let number = 0
@@ -96,6 +100,7 @@ const followLinks = async (
       })
     head = link.head
     found ||= faults.length === 0 && head === wanted
+    if (closed) ended.add(segment)
     if (!kept.has(segment)) continue
     addClaim(claims, segment, { offset, hash, closed, by: 'the chain in the database' })
     linked.set(segment, Math.max(linked.get(segment) ?? 0, offset))
@@ -105,7 +110,7 @@ const followLinks = async (
       ...{ segment: '', offset: 0, kind: 'head_unknown' },
       words: 'The chain in the database does not lead to the head that was given: history was changed since.',
     })
-  return { head, faults, linked }
+  return { head, faults, linked, ended }
 }
 
 /** `undefined` when the segment has reached the end of its retention meanwhile. */
@@ -146,6 +151,17 @@ const missing = async (
   return faults
 }
 
+/** Segments that have ended, whose link the chain has no more: it got one in the step that ended them. */
+const unlinked = (known: readonly StoredSegment[], { ended, faults }: Chain): Fault[] =>
+  faults.some(({ kind }) => kind === 'chain_altered')
+    ? []
+    : known
+        .filter(({ segment, closed, chain }) => closed && chain !== undefined && !ended.has(segment))
+        .map(({ segment, offset }) => ({
+          ...{ segment, offset, kind: 'chain_altered' },
+          words: 'The link that it got at its end was removed from the chain in the database.',
+        }))
+
 /** What segments say in their heads of those before them. A segment that nobody has any more is the database’s to miss. */
 const claimsOfHeads = (files: readonly SegmentFile[], known: ReadonlySet<string>, claims: Claims): Fault[] =>
   files.flatMap((file) => {
@@ -172,16 +188,16 @@ export const verifyLedger = async ({ dir, store, clock, head: wanted }: VerifyOp
   // what the database knows comes first: files only grow behind it
   const claims: Claims = new Map()
   const kept = new Set(listSegments(dir, clock.now()).map(({ name }) => name))
-  const chain = await followLinks(store, kept, wanted, claims)
   const known: StoredSegment[] = []
   for await (const segment of segmentsOf(store)) known.push(segment)
+  const chain = await followLinks(store, kept, wanted, claims)
   const now = clock.now()
   const files = listSegments(dir, now)
   const present = new Set(files.map(({ name }) => name))
   for (const { segment, offset, chain: at } of known)
     if (at !== undefined && present.has(segment))
       addClaim(claims, segment, { offset, hash: at.hash, closed: false, by: 'the database' })
-  const faults = [...chain.faults, ...(await missing(store, known, present))]
+  const faults = [...chain.faults, ...unlinked(known, chain), ...(await missing(store, known, present))]
   faults.push(...claimsOfHeads(files, new Set(known.map(({ segment }) => segment)), claims))
   let [segments, events] = [0, 0]
   const fresh: { segment: string; offset: number; hash: string }[] = []

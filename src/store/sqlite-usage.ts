@@ -90,14 +90,21 @@ const read = ({ from, to, by, where = {} }: UsageQuestion): Asked => {
   }
 }
 
-export const askUsage = (database: DatabaseSync, question: UsageQuestion): UsageRow[] => {
+export const eachUsage = (database: DatabaseSync, question: UsageQuestion, visit: (row: UsageRow) => void): void => {
   const { selected, names, where, values } = read(question)
   const grouped = names.length === 0 ? '' : `GROUP BY ${names.join(', ')} ORDER BY ${names.join(', ')}`
   const { sql, spans } = sourceOf(question, where)
   const select = database.prepare(`SELECT ${[...selected, figures].join(', ')} FROM (${sql}) ${grouped} LIMIT ?`)
   // sums may be larger than what a number holds exactly, and node:sqlite throws for those otherwise
   select.setReadBigInts(true)
-  return select.all(...spans.flatMap((span) => [...span, ...values.slice(2)]), question.rows).map(toRow)
+  for (const found of select.iterate(...spans.flatMap((span) => [...span, ...values.slice(2)]), question.rows))
+    visit(toRow(found))
+}
+
+export const askUsage = (database: DatabaseSync, question: UsageQuestion): UsageRow[] => {
+  const rows: UsageRow[] = []
+  eachUsage(database, question, (row) => rows.push(row))
+  return rows
 }
 
 const notKept = new Set<string>(['principal', 'subject', 'client', 'outcome', 'meter'])

@@ -3,7 +3,7 @@ import type { DatabaseSync, SQLInputValue, SQLOutputValue } from 'node:sqlite'
 import { limits } from '../core/limits.ts'
 import { firstHead, headOf, type Link } from './link.ts'
 import { guard, openFile, transaction } from './sqlite-file.ts'
-import { askLatency, askUsage } from './sqlite-usage.ts'
+import { askLatency, askUsage, eachUsage } from './sqlite-usage.ts'
 import type { Gone, Mark, SegmentHash, Store, UsageDelta } from './store.ts'
 
 /** Step n takes a file from version n to n + 1 (`user_version`). Steps are only ever added at the end. */
@@ -222,6 +222,7 @@ const storeOn = (database: DatabaseSync): Store => {
     addUsage: async (segment: string, expect, next, rows, closed, chain?: SegmentHash) =>
       together(() => add(segment, expect, next, rows, closed, chain)),
     usage: async (asked) => guard(() => askUsage(database, asked)),
+    eachUsage: async (asked, visit) => guard(() => eachUsage(database, asked, visit)),
     latency: async (asked) => guard(() => askLatency(database, asked)),
     segments: async (after, limit) =>
       guard(() =>

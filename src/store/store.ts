@@ -150,6 +150,8 @@ export interface Store {
   ): Promise<boolean>
   /** The figures of a period, grouped and sorted by the groups asked for. Without a group it is one row. */
   usage(question: UsageQuestion): Promise<UsageRow[]>
+  /** The same, one row after the other, none of which is kept: there may be more than memory holds. */
+  eachUsage(question: UsageQuestion, visit: (row: UsageRow) => void): Promise<void>
   /**
    * How long the calls of a period lasted. Rejects with `invalid_params` where it is asked by or for what durations are
    * not kept by: subject, client, outcome or meter.

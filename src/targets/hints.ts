@@ -89,6 +89,14 @@ const hints: ReadonlyMap<string, string> = new Map([
     'lambda_function',
     'Correct what the file says of its function, or say it in the configuration: `targets.NAME.lambda`.',
   ],
+  [
+    'lambda_endpoint',
+    'Set `targets.NAME.lambda.endpoint` (or `server`) in the configuration: where AWS credentials sign is the operator’s to say.',
+  ],
+  [
+    'lambda_role',
+    'Set `targets.NAME.lambda.roleArn` in the configuration: which role is assumed is the operator’s to say.',
+  ],
   // MCP servers
   ['tool_name', 'Give the tool a name of its own at the server, of 1 to 128 letters, digits and `_-.`.'],
   [

@@ -19,8 +19,13 @@ export const lambda: TargetAdapter = {
     const issues: Issue[] = []
     const issue = tellInto(issues)
     const { tools, pointer, said } = readFile(bytes)
-    const facts = readFacts(said, (member, message) =>
-      issue('error', 'lambda_function', `/${member}`, `${member}: ${message} It is not taken.`),
+    const facts = readFacts(said, (member, message, code) =>
+      issue(
+        code === 'lambda_role' ? 'warning' : 'error',
+        code ?? 'lambda_function',
+        `/${member}`,
+        `${member}: ${message} It is not taken.`,
+      ),
     )
     const operations = readTools(tools, pointer, options, issue)
     const { region, endpoint = region === undefined ? undefined : lambdaServer(region) } = facts

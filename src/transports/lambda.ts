@@ -2,18 +2,20 @@
  * AWS Lambda’s Invoke API: AWS’s own client builds the request and reads the answer, which leave and come by the gateway’s
  * way out, signed as every request to AWS is. What was not begun is asked for again, within the call’s time.
  */
-import type { InvokeCommandInput, InvokeCommandOutput, LambdaClient } from '@aws-sdk/client-lambda'
+import type { InvokeCommandOutput } from '@aws-sdk/client-lambda'
 import { GatewayError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
 import type { InboundResponse, OutboundRequest, Target } from '../core/model.ts'
-import { outboundOf, type SdkRequest } from '../credentials/aws/handler.ts'
+import { Secret } from '../core/secret.ts'
 import type { AwsRoom } from '../credentials/aws/room.ts'
 import type { CredentialProvider } from '../credentials/provider.ts'
+import { scrubText } from '../credentials/scrub.ts'
 import { sigv4 } from '../credentials/sigv4.ts'
 import { toEvent } from '../targets/lambda/event.ts'
 import type { Contract } from '../targets/lambda/function.ts'
 import { httpTransport } from './http.ts'
+import { type InvokeClient, invokeClient } from './lambda/client.ts'
 import { clientContext } from './lambda/context.ts'
 import { Deadline } from './lambda/deadline.ts'
 import { lambdaFault } from './lambda/fault.ts'
@@ -64,6 +66,8 @@ export interface LambdaRoom extends AwsRoom {
 interface Invocation {
   readonly event: string
   readonly context?: string
+  /** What of both must not be written to a log. */
+  readonly secrets: readonly Secret[]
 }
 
 /** Throws `bad_config` for a credential that has no place. Nothing is looked up before the first call. */
@@ -82,43 +86,68 @@ export function lambdaTransport(options: LambdaOptions, room: LambdaRoom): Trans
   const facts = { gateway: options.gateway, target: target.name, headerNames: names }
 
   if (contract === 'agentcore')
-    return {
-      send: async (request, delivery) =>
-        invoke({ event: textOf(request), context: clientContext(facts, delivery, request.headers) }, delivery),
-    }
-  const { own = target, domainName = `${target.name}.lambda`, basePath = own.basePath } = options
-  return signedTransport(own, credential === signer ? undefined : credential, async (request, delivery) => {
-    const event = proxyEvent(request, {
-      now: room.clock.now(),
-      requestId: delivery.usageId,
-      apiId: target.name,
-      domainName,
-      label: delivery.operation?.label,
-      basePath,
+    return inTime(options, room, ({ headers, body }, delivery, deadline) => {
+      const context = clientContext(facts, delivery, headers)
+      return invoke({ event: textOf(body), context, secrets: valuesOf(headers, headers.keys()) }, delivery, deadline)
     })
-    const { response, secrets } = await invoke({ event: toEvent(event) }, delivery)
-    return { response: proxyAnswer(response), secrets }
-  })
+  const { own = target, domainName = `${target.name}.lambda`, basePath = own.basePath } = options
+  const given = [...own.headers.set.keys(), ...own.headers.forwardRequest]
+  return inTime(options, room, (unsigned, call, deadline) =>
+    signedTransport(own, credential === signer ? undefined : credential, async (request, delivery, secrets) => {
+      const event = proxyEvent(request, {
+        now: room.clock.now(),
+        requestId: delivery.usageId,
+        apiId: target.name,
+        domainName,
+        label: delivery.operation?.label,
+        basePath,
+      })
+      const invocation = { event: toEvent(event), secrets: [...secrets, ...valuesOf(request.headers, given)] }
+      const delivered = await invoke(invocation, delivery, deadline)
+      return { ...delivered, response: proxyAnswer(delivered.response) }
+    }).send(unsigned, call),
+  )
 }
 
-const textOf = ({ body = '{}' }: OutboundRequest): string =>
+const textOf = (body: OutboundRequest['body'] = '{}'): string =>
   typeof body === 'string' ? body : Buffer.from(body).toString('utf8')
 
-type Invoke = (invocation: Invocation, delivery: Delivery) => Promise<Delivered>
+/** What the operator sets and callers have forwarded may be keys. */
+const valuesOf = (headers: OutboundRequest['headers'], names: Iterable<string>): Secret[] =>
+  Array.from(names, (name) => new Secret(headers.get(name) ?? ''))
+
+type Timed<A> = (what: A, delivery: Delivery, deadline: Deadline) => Promise<Delivered>
+
+/** One deadline for all that a call takes, however often it is made or signed anew. */
+const inTime = ({ target }: LambdaOptions, { clock }: LambdaRoom, work: Timed<OutboundRequest>): Transport => ({
+  async send(request, delivery) {
+    const deadline = new Deadline(target.timeoutMs, delivery.signal, clock)
+    try {
+      return await work(request, { ...delivery, signal: deadline.signal }, deadline)
+    } catch (cause) {
+      throw deadline.isOver ? new GatewayError('target_timeout', { cause }) : cause
+    } finally {
+      deadline.close()
+    }
+  },
+})
 
 function invoker(
   { target, function: name, qualifier, region }: LambdaOptions,
   http: Transport,
-  room: LambdaRoom,
-): Invoke {
-  const { clock, log, random = Math.random } = room
-  let client: Promise<Client> | undefined
+  { log, random = Math.random }: LambdaRoom,
+): Timed<Invocation> {
+  let client: Promise<InvokeClient> | undefined
+  const newClient = (): Promise<InvokeClient> =>
+    invokeClient(http, region, `${target.origin}${target.basePath}`).catch((error: unknown) => {
+      client = undefined
+      throw error
+    })
 
-  const once = async ({ event, context }: Invocation, delivery: Delivery): Promise<Delivered> => {
-    client ??= newClient(http, region, `${target.origin}${target.basePath}`)
-    const send = await client
-    const exchange = new Exchange(delivery)
-    const output = await send(
+  const once = async ({ event, context, secrets: told }: Invocation, delivery: Delivery): Promise<Delivered> => {
+    client ??= newClient()
+    const invoke = await client
+    const { output, delivered } = await invoke(
       {
         FunctionName: name,
         InvocationType: 'RequestResponse',
@@ -127,36 +156,29 @@ function invoker(
         ...(context === undefined ? {} : { ClientContext: context }),
         ...(log.debugs ? { LogType: 'Tail' as const } : {}),
       },
-      exchange,
+      delivery,
     )
+    const { response, secrets } = delivered
     if (log.debugs && output.LogResult !== undefined)
       log.debug(
-        { target: target.name, usageId: delivery.usageId, tail: tailOf(output.LogResult) },
+        { target: target.name, usageId: delivery.usageId, tail: tailOf(output.LogResult, [...told, ...secrets]) },
         'the function logged',
       )
-    const { response, secrets } = exchange.delivered
     return { response: answerOf(output, response), secrets }
   }
 
-  return async (invocation, delivery) => {
-    const deadline = new Deadline(target.timeoutMs, delivery.signal, clock)
-    try {
-      const within = { ...delivery, signal: deadline.signal }
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await once(invocation, within)
-        } catch (thrown) {
-          const { error, again, waitMs } = lambdaFault(thrown)
-          if (deadline.isOver) throw new GatewayError('target_timeout', { cause: error })
-          const repeats = again === 'always' || (again === 'idempotent' && delivery.idempotent)
-          const ms = Math.max(waitMs, backOffMs(attempt, random()))
-          // a wait that outlasts the call’s time would only turn a clear answer into a late one
-          if (!repeats || attempt >= limits.lambdaAttempts || ms >= deadline.leftMs) throw error
-          await deadline.pause(ms)
-        }
+  return async (invocation, delivery, deadline) => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await once(invocation, delivery)
+      } catch (thrown) {
+        const { error, again, waitMs } = lambdaFault(thrown)
+        const repeats = again === 'always' || (again === 'idempotent' && delivery.idempotent)
+        const ms = Math.max(waitMs, backOffMs(attempt, random()))
+        // a wait that outlasts the call’s time would only turn a clear answer into a late one
+        if (!repeats || attempt >= limits.lambdaAttempts || ms >= deadline.leftMs) throw error
+        await deadline.pause(ms)
       }
-    } finally {
-      deadline.close()
     }
   }
 }
@@ -165,73 +187,21 @@ function invoker(
 const backOffMs = (attempt: number, chance: number): number =>
   Math.min(limits.lambdaBackOffMsMax, limits.lambdaBackOffMs * 2 ** (attempt - 1)) * (0.5 + chance / 2)
 
-type Client = (input: InvokeCommandInput, exchange: Exchange) => Promise<InvokeCommandOutput>
-
-/** One passage through AWS’s client. It hands its options on to whatever carries the request, and so this comes there. */
-class Exchange {
-  /** The client’s own name for a member, so that it takes this for options. */
-  readonly requestTimeout = 0
-  readonly delivery: Delivery
-  #delivered: Delivered | undefined
-
-  constructor(delivery: Delivery) {
-    this.delivery = delivery
-  }
-
-  get delivered(): Delivered {
-    if (this.#delivered === undefined)
-      throw new GatewayError('internal', { cause: new Error('AWS’s client answered without asking') })
-    return this.#delivered
-  }
-
-  set delivered(delivered: Delivered) {
-    this.#delivered = delivered
-  }
-}
-
-async function newClient(http: Transport, region: string, endpoint: string): Promise<Client> {
-  const { InvokeCommand, LambdaClient } = await import('@aws-sdk/client-lambda')
-  const client: LambdaClient = new LambdaClient({
-    region,
-    endpoint,
-    // attempts, signatures and connections are all the gateway’s own
-    maxAttempts: 1,
-    credentials: { accessKeyId: 'none', secretAccessKey: 'none' },
-    signer: { sign: async (request) => request },
-    logger: silent,
-    requestHandler: {
-      async handle(request: SdkRequest, exchange?: object) {
-        if (!(exchange instanceof Exchange)) throw new GatewayError('internal')
-        const delivered = await http.send(outboundOf(request).outbound, exchange.delivery)
-        exchange.delivered = delivered
-        const { status, headers, body } = delivered.response
-        // a view of its own, since the client makes something else of what it gets
-        const bytes = new Uint8Array(body.buffer, body.byteOffset, body.byteLength)
-        return { response: { statusCode: status, headers: Object.fromEntries(headers), body: bytes } }
-      },
-      updateHttpClientConfig: () => undefined,
-      httpHandlerConfigs: () => ({}),
-      destroy: () => undefined,
-    },
-  })
-  return (input, exchange) => client.send(new InvokeCommand(input), exchange)
-}
-
-const nothing = (): undefined => undefined
-const silent = { debug: nothing, info: nothing, warn: nothing, error: nothing }
-
 /** What the function answered, with what the Lambda API says of it. */
 function answerOf(output: InvokeCommandOutput, { body, cut }: InboundResponse): InboundResponse {
   const said: readonly (readonly [string, string | undefined])[] = [
     ['content-type', 'application/json'],
     ['x-amz-function-error', output.FunctionError],
     ['x-amz-executed-version', output.ExecutedVersion],
-    ['x-amz-log-result', output.LogResult],
     ['x-amzn-requestid', output.$metadata.requestId],
   ]
   const headers = new Map(said.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const])))
   return { status: 200, headers, body, cut }
 }
 
-const tailOf = (base64: string): string =>
-  Buffer.from(base64, 'base64').toString('utf8').slice(-limits.lambdaLogBytes).toWellFormed()
+/** AWS gives the last bytes of a log, and may cut a secret in two: a line that may lack its beginning is left out. */
+function tailOf(base64: string, secrets: readonly Secret[]): string {
+  const bytes = Buffer.from(base64, 'base64').subarray(-limits.lambdaLogBytes)
+  const begin = bytes.length < limits.lambdaLogBytes ? 0 : bytes.indexOf('\n') + 1 || bytes.length
+  return scrubText(bytes.toString('utf8', begin), secrets).toWellFormed()
+}

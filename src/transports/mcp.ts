@@ -13,8 +13,10 @@ import { Call, type Members } from './mcp/call.ts'
 import { type Connection, type ConnectOptions, connect } from './mcp/connection.ts'
 import { askToOpen, HttpRefusal, missingCapability, refused, RpcRefusal, toolFault } from './mcp/fault.ts'
 import { isHeldState } from './mcp/held.ts'
+import { checkQuestions } from './mcp/questions.ts'
 import type { Lease } from './mcp/sessions.ts'
 import type { Upstreams } from './mcp/upstreams.ts'
+import { Refused } from './mcp/watches.ts'
 import type { Delivered, Delivery, Transport } from './transport.ts'
 
 /** The type of an answer that is a whole MCP result. */
@@ -50,9 +52,12 @@ export function mcpTransport(
       else if (answers !== undefined) call.answer(answers)
       try {
         const step = await call.next(clock, target.timeoutMs, signal)
-        if (step.kind === 'result') return delivered(step.result, call.secrets)
+        if (step.kind === 'result') {
+          if (step.result['resultType'] === 'input_required') checkQuestions(step.result)
+          return delivered(step.result, call.secrets)
+        }
         const { inputRequests } = step
-        const requestState = held.hold(call, owner, deed)
+        const requestState = held.hold(call, owner, deed, signal)
         return delivered({ resultType: 'input_required', inputRequests, requestState }, call.secrets)
       } catch (error) {
         return toDelivered(error, method, call, delivery)
@@ -134,7 +139,7 @@ export function mcpTransport(
           : await watches.unsubscribe(place.key, uri, abort.signal)
       return delivered({}, secrets)
     } catch (error) {
-      throw error instanceof RpcRefusal || error instanceof HttpRefusal ? refused(method, error, []) : error
+      throw error instanceof Refused ? refused(method, error.refusal, error.secrets) : error
     } finally {
       stopTimer()
       signal.removeEventListener('abort', stop)

@@ -144,7 +144,6 @@ describe.runIf(hasMoto)('toolgate add lambda:, against moto', () => {
     expect(place.read('specs/get-order.lambda.json')).toEqual({
       function: arn('get_order'),
       region,
-      endpoint: moto.origin,
       tools: [
         {
           name: 'get_order',
@@ -153,6 +152,7 @@ describe.runIf(hasMoto)('toolgate add lambda:, against moto', () => {
         },
       ],
     })
+    expect(place.read('.toolgate/targets.json')).toEqual({ 'get-order': { server: moto.origin } })
     expect(await toolsOf(place)).toMatchObject([
       { name: 'get-order___get_order', description: 'Looks up one order by its number' },
     ])
@@ -178,6 +178,13 @@ describe.runIf(hasMoto)('toolgate add lambda:, against moto', () => {
     expect(place.read('specs/tagged.lambda.json').tools[0].description).toBe('Sends an offer')
     await place.toolgate(['add', 'lambda:bare', ...at()])
     expect(place.read('specs/bare.lambda.json').tools[0].description).toBe('Calls the AWS Lambda function bare.')
+  })
+
+  it('says where its endpoint has to be where the configuration has a say of the target', async () => {
+    const other = folder({ egress: { allow: [moto.address] }, targets: { 'get-order': { timeoutMs: 9_000 } } }, anybody)
+    const { status, err } = await other.toolgate(['add', 'lambda:get_order', ...at()])
+    other.remove()
+    expect([status, err]).toEqual([0, expect.stringContaining(`set targets.get-order.server to ${moto.origin}.`)])
   })
 
   it('replaces what is there only by --force', async () => {

@@ -9,7 +9,7 @@ export interface FunctionFile {
 }
 
 /** Throws `bad_description` for an answer that names no function. */
-export function functionFile(facts: FunctionFacts, place: { endpoint?: string; qualifier?: string }): FunctionFile {
+export function functionFile(facts: FunctionFacts, qualifier: string | undefined): FunctionFile {
   const name = /^arn:aws[a-z-]{0,16}:lambda:[a-z0-9-]{1,32}:\d{12}:function:([A-Za-z0-9_-]{1,64})$/.exec(facts.arn)?.[1]
   if (name === undefined)
     throw new GatewayError('bad_description', { words: 'AWS’s answer does not say which function it is of.' })
@@ -20,8 +20,7 @@ export function functionFile(facts: FunctionFacts, place: { endpoint?: string; q
   const file = {
     function: facts.arn,
     region: facts.region,
-    ...(place.endpoint === undefined ? {} : { endpoint: place.endpoint }),
-    ...(place.qualifier === undefined ? {} : { qualifier: place.qualifier }),
+    ...(qualifier === undefined ? {} : { qualifier }),
     tools: [
       {
         name,

@@ -1,6 +1,7 @@
 /** What is typed to import from AWS: which function, which stage, and which of its methods as what tools. */
 import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
+import { factForms, readFunction } from '../../targets/lambda/function.ts'
 import type { ManagedTools } from '../managed.ts'
 
 export interface FunctionRef {
@@ -20,24 +21,19 @@ export interface StageRef {
 
 const wrong = (words: string): GatewayError => new GatewayError('invalid_params', { words })
 
-const functionForm =
-  /^(?<id>(?:arn:aws[a-z-]{0,16}:lambda:(?<region>[a-z0-9-]{1,32}):\d{12}:function:|\d{12}:function:|function:)?(?<name>[A-Za-z0-9_-]{1,64}))(?::(?<qualifier>\$LATEST|[A-Za-z0-9_-]{1,128}))?$/
-
 /** `lambda:` and a name, a partial or a full ARN, each with a qualifier or without. Throws `invalid_params`. */
 export function functionOf(source: string, qualifier?: string): FunctionRef {
-  const found = functionForm.exec(source.replace(/^lambda:/, ''))?.groups
-  const { id, name, region } = found ?? {}
-  if (id === undefined || name === undefined)
+  const found = readFunction(source.replace(/^lambda:/, ''))
+  if (found === undefined)
     throw wrong('After lambda: comes the name or the ARN of a function, with a version or an alias where one is meant.')
-  const said = found?.['qualifier']
+  const { function: id, qualifier: said, region } = found
   if (said !== undefined && qualifier !== undefined && said !== qualifier)
     throw wrong(`The function is named with the qualifier ${said}, and --qualifier says ${qualifier}.`)
   const meant = qualifier ?? said
-  if (meant !== undefined && !/^(?:\$LATEST|[A-Za-z0-9_-]{1,128})$/.test(meant))
-    throw wrong('--qualifier is a version or an alias.')
+  if (meant !== undefined && !factForms.qualifier.test(meant)) throw wrong('--qualifier is a version or an alias.')
   return {
-    id: id.replace(/^function:/, ''),
-    name,
+    id,
+    name: id.slice(id.lastIndexOf(':') + 1),
     ...(meant === undefined ? {} : { qualifier: meant }),
     ...(region === undefined ? {} : { region }),
   }

@@ -234,7 +234,8 @@ export class Counter {
           printTally(withShare(tally, presence.id, share), this.names),
           this.#expecting(row?.version),
         )
-        if (version === undefined) continue
+        // with another limit meanwhile, it is another lease that may be had
+        if (version === undefined || limit !== this.rule.spec.limit) continue
         this.#granted = spent + inFlight + lease
       }
       this.#left = atLeastZero(left - (lease > free ? lease : free))

@@ -2,10 +2,10 @@
  * Who lives among the processes that share a store. Each keeps a record that ends soon unless it is renewed; on one
  * machine the number of the process tells at once.
  */
-import { hostname } from 'node:os'
 import type { Clock } from '../../core/clock.ts'
 import { limits } from '../../core/limits.ts'
 import type { Records } from '../../store/records.ts'
+import { isAlive, ownMachine } from '../machine.ts'
 
 /** Which process this is, and which others run. */
 export interface ProcessRoom {
@@ -14,21 +14,7 @@ export interface ProcessRoom {
   lives(pid: number): boolean
 }
 
-const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined)
-
-export const ownProcess: ProcessRoom = {
-  machine: hostname(),
-  pid: process.pid,
-  lives(pid) {
-    try {
-      // signal 0 asks only whether the process exists (POSIX kill())
-      process.kill(pid, 0)
-      return true
-    } catch (error) {
-      return codeOf(error) === 'EPERM'
-    }
-  },
-}
+export const ownProcess: ProcessRoom = { machine: ownMachine, pid: process.pid, lives: isAlive }
 
 export interface Presence {
   readonly id: string

@@ -54,7 +54,8 @@ export const createRecounts = (recount: Recount, clock: Pick<Clock, 'monotonic'>
     for (const row of await recount({ from, to, by: rule.by })) {
       const { tenant = '', subject = '', target = '', tool = '', meter, units, cost } = row
       const caller = { tenant, subject }
-      const call = { meter, target, tool }
+      // the ledger names a listing by its method; as it is counted, it has no names
+      const call = meter === 'call' ? { meter, target, tool } : { meter, target: '', tool: '' }
       if (!rule.about(caller, call)) continue
       const key = rule.keyOf(caller, call)
       sums.set(key, (sums.get(key) ?? 0n) + (rule.spec.unit === 'cost' ? cost : BigInt(units)))

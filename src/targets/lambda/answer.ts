@@ -6,10 +6,10 @@ import { nestsDeeper } from '../../core/json.ts'
 import { limits } from '../../core/limits.ts'
 import type { InboundResponse, OperationRef, Outcome } from '../../core/model.ts'
 import type { OutputCheck } from '../adapter.ts'
+import { blockOf, resultOf } from '../mcp/result.ts'
 import { interpretAnswer } from '../openapi/answer.ts'
-import { readResult, resultType } from '../openapi/result.ts'
-import { isNode, member, type Node, textAt } from '../openapi/tree.ts'
-import { isProxyShaped, statusOf, toHttp } from './proxy.ts'
+import { isNode, listAt, member, type Node, textAt } from '../openapi/tree.ts'
+import { isProxyShaped, isRefusal, statusOf, toHttp } from './proxy.ts'
 import type { Binding } from './tools.ts'
 
 /** Header fields of the Invoke API (botocore lambda/2015-03-31), by which the way to a function tells of it. */
@@ -18,29 +18,25 @@ export const functionError = 'x-amz-function-error'
 export function interpretInvocation(operation: OperationRef, response: InboundResponse, output?: OutputCheck): Outcome {
   if (response.headers.has(functionError))
     return { isError: true, content: [{ type: 'text', text: faultOf(response) }] }
-  return interpretAnswer({ ...operation, binding: { speaksMcp: true } }, unwrap(operation, response), output)
-}
-
-/** The answer as one over HTTP would be. */
-function unwrap(operation: OperationRef, response: InboundResponse): InboundResponse {
   const text = response.body.toString('utf8')
   const { own = [] } = operation.binding as unknown as Binding
   const value = response.cut || !/"(?:statusCode|content)"/.test(text) ? undefined : parse(text)
-  if (isProxyShaped(value)) {
-    const status = statusOf(value) ?? 200
-    // where the envelope is what the tool promises, only its status is news
-    if (status >= 300 || !own.includes('statusCode')) return toHttp(value, status)
-  }
-  if (!own.includes('content') && isToolResult(value)) {
-    const result = typed(response, resultType)
-    if (readResult(result) !== undefined) return result
-  }
-  return typed(response, isJson(text) ? 'application/json' : '')
+  if (!own.includes('content') && isToolResult(operation, value))
+    return { ...resultOf(operation, value, output), status: response.status }
+  return interpretAnswer(operation, unwrapped(value, own) ?? typed(response, text), output)
 }
 
-const typed = (response: InboundResponse, type: string): InboundResponse => ({
+/** What a proxy’s answer stands for; nothing where it is none. */
+function unwrapped(value: unknown, own: readonly string[]): InboundResponse | undefined {
+  if (!isProxyShaped(value) && !isRefusal(value)) return undefined
+  const status = statusOf(value) ?? 200
+  // where the envelope is what the tool promises, only its status is news
+  return status >= 300 || !own.includes('statusCode') ? toHttp(value, status) : undefined
+}
+
+const typed = (response: InboundResponse, text: string): InboundResponse => ({
   ...response,
-  headers: new Map([...response.headers, ['content-type', type]]),
+  headers: new Map([...response.headers, ['content-type', isJson(text) ? 'application/json' : '']]),
 })
 
 /** Whatever a function returns is JSON; a runtime of somebody’s own may send anything. */
@@ -48,15 +44,19 @@ const isJson = (text: string): boolean => /^\s*(?:[[{"]|-?\d|true\b|false\b|null
 
 const resultMembers = new Set(['content', 'isError', 'structuredContent', '_meta', 'resultType'])
 
-/** Only with a block, and without members of its own: a page of something may have a list called `content`, too. */
-const isToolResult = (value: unknown): boolean => {
-  const content = member(value, 'content')
+/**
+ * Only with blocks that MCP knows, or none and its flag, and without members of its own: a page of something may have a
+ * list called `content`, too.
+ */
+function isToolResult(operation: OperationRef, value: unknown): value is Node {
+  if (!isNode(value) || !Array.isArray(value['content'])) return false
+  const content = listAt(value, 'content')
   const type = member(value, 'resultType')
   return (
-    Array.isArray(content) &&
-    content.length > 0 &&
+    (content.length > 0 || member(value, 'isError') === true) &&
     (type === undefined || type === 'complete') &&
-    Object.keys(value as Node).every((name) => resultMembers.has(name))
+    Object.keys(value).every((name) => resultMembers.has(name)) &&
+    content.every((block) => blockOf(operation, block) !== undefined)
   )
 }
 

@@ -1,6 +1,6 @@
 /** How a Lambda function is named, and where it is asked for: words of a description or of the configuration, checked. */
 
-/** What a Lambda file says of its function; the configuration has the last word. */
+/** What a Lambda file may say of its function; the configuration has the last word, and alone names a role. */
 export interface FunctionFacts {
   /** Name, partial or full ARN, without a qualifier. */
   readonly function?: string
@@ -9,7 +9,6 @@ export interface FunctionFacts {
   readonly endpoint?: string
   /** A version or an alias. */
   readonly qualifier?: string
-  readonly roleArn?: string
   readonly contract?: Contract
 }
 
@@ -37,37 +36,44 @@ export function readFunction(text: string): FunctionName | undefined {
   }
 }
 
-const checks = {
+/** How they are written, in a file and in the configuration. */
+export const factForms = {
   region: /^[a-z]{2,4}(?:-[a-z]+)+-\d{1,2}$/,
   qualifier: /^(?:\$LATEST(?:\.PUBLISHED)?|[A-Za-z0-9_-]{1,128})$/,
   roleArn: /^arn:aws[a-z-]{0,16}:iam::\d{12}:role\/[\w+=,.@/-]{1,512}$/,
 } as const
 
-/** Each member that is there and right; `wrong` is told of each that is there and is not. */
+type Member = keyof FunctionFacts | 'roleArn'
+
+/**
+ * Each member that is there and right; `wrong` is told of each that is there and is not, and of what only the operator
+ * may say: where the gateway’s own AWS credentials sign, and as which role.
+ */
 export function readFacts(
-  said: { readonly [member in keyof FunctionFacts]?: unknown },
-  wrong: (member: keyof FunctionFacts, message: string) => void,
+  said: { readonly [member in Member]?: unknown },
+  wrong: (member: Member, message: string, code?: 'lambda_endpoint' | 'lambda_role') => void,
 ): FunctionFacts {
   const named = typeof said.function === 'string' ? readFunction(said.function) : undefined
   if (said.function !== undefined && named === undefined) wrong('function', 'It is no name and no ARN of a function.')
-  const text = (member: keyof typeof checks, what: string): { readonly [key: string]: string } => {
+  const text = (member: 'region' | 'qualifier', what: string): { readonly [key: string]: string } => {
     const value = said[member]
     if (value === undefined) return {}
-    if (typeof value === 'string' && checks[member].test(value)) return { [member]: value }
+    if (typeof value === 'string' && factForms[member].test(value)) return { [member]: value }
     wrong(member, `It is no ${what}.`)
     return {}
   }
-  const { endpoint, contract } = said
-  const isUrl = typeof endpoint === 'string' && /^https?:\/\/[^\s?#@]{1,512}$/.test(endpoint) && URL.canParse(endpoint)
-  if (endpoint !== undefined && !isUrl) wrong('endpoint', 'It is no absolute http(s) URL.')
+  const { endpoint, contract, roleArn } = said
+  const isAws = typeof endpoint === 'string' && isAwsEndpoint(endpoint)
+  if (endpoint !== undefined && !isAws)
+    wrong('endpoint', 'It is not one of AWS’s own for the Lambda API.', 'lambda_endpoint')
+  if (roleArn !== undefined) wrong('roleArn', 'Which role is assumed is not for a file to say.', 'lambda_role')
   const isContract = contract === 'agentcore' || contract === 'apiGateway'
   if (contract !== undefined && !isContract) wrong('contract', 'It is neither agentcore nor apiGateway.')
   return {
     ...named,
     ...text('region', 'region'),
     ...text('qualifier', 'version or alias'),
-    ...text('roleArn', 'ARN of a role'),
-    ...(isUrl ? { endpoint } : {}),
+    ...(isAws ? { endpoint } : {}),
     ...(isContract ? { contract } : {}),
   }
 }
@@ -82,8 +88,17 @@ const suffixes: readonly (readonly [prefix: string, suffix: string])[] = [
   ['eusc-', 'amazonaws.eu'],
 ]
 
+const suffixOf = (region: string): string =>
+  suffixes.find(([prefix]) => region.startsWith(prefix))?.[1] ?? 'amazonaws.com'
+
 /** Where the Lambda API of a region is. */
-export function lambdaServer(region: string): string {
-  const suffix = suffixes.find(([prefix]) => region.startsWith(prefix))?.[1] ?? 'amazonaws.com'
-  return `https://lambda.${region}.${suffix}`
+export const lambdaServer = (region: string): string => `https://lambda.${region}.${suffixOf(region)}`
+
+/** That of a region, or an interface endpoint of AWS PrivateLink for it. */
+function isAwsEndpoint(url: string): boolean {
+  const { vpce, region = '' } =
+    /^https:\/\/(?<vpce>vpce-[a-z0-9-]{1,128}\.)?lambda\.(?<region>[a-z0-9-]{1,32})\./.exec(url)?.groups ?? {}
+  if (!factForms.region.test(region)) return false
+  const server = vpce === undefined ? lambdaServer(region) : `https://${vpce}lambda.${region}.vpce.${suffixOf(region)}`
+  return url.replace(/\/$/, '') === server
 }

@@ -62,7 +62,7 @@ function readTool(tool: Node, name: string, pointer: string, options: ImportOpti
   }
   return {
     id: name,
-    label: name,
+    label: `tool ${name}`,
     ...(title === undefined ? {} : { title }),
     description: description ?? title ?? '',
     input: schema,

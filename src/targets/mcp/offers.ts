@@ -31,10 +31,17 @@ export function readOffers({ prompts, resources, templates, capabilities }: List
     })
     return [...kept.values()]
   }
+  if (templates.length > limits.mcpTemplates)
+    issue(
+      'warning',
+      'templates_many',
+      '/resourceTemplates',
+      `There are more than ${limits.mcpTemplates} templates. The rest is left out.`,
+    )
   return {
     prompts: each(prompts, 'prompts', 'name', readPrompt),
     resources: each(resources, 'resources', 'uri', readResource),
-    templates: each(templates, 'resourceTemplates', 'uriTemplate', readTemplate),
+    templates: each(templates.slice(0, limits.mcpTemplates), 'resourceTemplates', 'uriTemplate', readTemplate),
     completions: isNode(member(capabilities, 'completions')),
     subscribe: member(nodeAt(capabilities, 'resources'), 'subscribe') === true,
   }
@@ -67,9 +74,12 @@ function readResource(item: Node): Offers['resources'][number] | undefined {
   }
 }
 
+/** Every URI that is read is held against every template, so that these have few parts. */
 function readTemplate(item: Node): Offers['templates'][number] | undefined {
   const uriTemplate = textAt(item, 'uriTemplate')
-  return uriTemplate === undefined || !isUri(uriTemplate) ? undefined : { uriTemplate, ...named(item, uriTemplate) }
+  if (uriTemplate === undefined || !isUri(uriTemplate) || uriTemplate.split('{').length > limits.mcpTemplateParts)
+    return undefined
+  return { uriTemplate, ...named(item, uriTemplate) }
 }
 
 /** A URI or a template of one (RFC 6570): visible, and short enough to be one. */

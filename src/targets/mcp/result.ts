@@ -32,10 +32,17 @@ export function interpretResult(operation: OperationRef, response: InboundRespon
       ? said('The target asks for something that cannot be asked of a client.')
       : { isError: false, content: [], ask }
   }
+  return resultOf(operation, body, output)
+}
+
+/** A whole `CallToolResult` (MCP 2026-07-28, tools). */
+export function resultOf(operation: OperationRef, body: Node, output: OutputCheck | undefined): Outcome {
   const isError = member(body, 'isError') === true
   const structured = member(body, 'structuredContent')
   if (operation.response?.select !== undefined && !isError) return selection(operation, body, structured)
-  const content = listAt(body, 'content').flatMap((block) => readBlock(operation, block))
+  const content = listAt(body, 'content').flatMap(
+    (block) => blockOf(operation, block) ?? boundedContent(JSON.stringify(block), false, limits.resultTextChars, true),
+  )
   // whatever only clients of one revision take as structured content is given in words
   if (content.length === 0 && structured !== undefined)
     content.push(...boundedContent(JSON.stringify(structured), false, limits.resultTextChars, true))
@@ -93,18 +100,19 @@ function structuredOf(value: unknown, isError: boolean, output: OutputCheck | un
 
 const flag = (words: string): { readonly [key: string]: Json } => ({ 'toolgate/output': words })
 
-/** The server's own `_meta`, without the keys that MCP keeps for the one who answers. */
 function metaOf(body: Node): Partial<Outcome> {
-  const meta = Object.entries(nodeAt(body, '_meta') ?? {}).filter(
-    ([key]) => !key.startsWith('io.modelcontextprotocol/'),
-  )
-  if (meta.length === 0) return {}
-  const kept = Object.fromEntries(meta) as { [key: string]: Json }
-  return JSON.stringify(kept).length > limits.mcpMetaChars ? {} : { meta: kept }
+  const meta = ownMeta(nodeAt(body, '_meta'))
+  return meta === undefined ? {} : { meta }
 }
 
-/** One block; what MCP 2026-07-28 does not know is told as the JSON that it is. */
-function readBlock(operation: OperationRef, block: unknown): Content[] {
+/** A server's own `_meta`, bounded, without the keys that MCP, and this gateway, keep for the one who answers. */
+export function ownMeta(source: Node | undefined): { [key: string]: Json } | undefined {
+  const meta = Object.entries(source ?? {}).filter(([key]) => !/^(?:io\.modelcontextprotocol|toolgate)\//.test(key))
+  return boundedNode(meta.length === 0 ? undefined : Object.fromEntries(meta))
+}
+
+/** One block; nothing for what MCP 2026-07-28 does not know, which is told as the JSON that it is. */
+export function blockOf(operation: OperationRef, block: unknown): Content[] | undefined {
   const facts = factsOf(block)
   const type = textAt(block, 'type')
   const text = textAt(block, 'text')
@@ -122,7 +130,7 @@ function readBlock(operation: OperationRef, block: unknown): Content[] {
   const uri = textAt(block, 'uri')
   if (type === 'resource_link' && isNode(block) && name !== undefined && uri !== undefined)
     return [{ ...(block as { [member: string]: Json }), ...facts, type, name, uri }]
-  return boundedContent(JSON.stringify(block), false, limits.resultTextChars, true)
+  return undefined
 }
 
 type Embedded = Extract<Content, { type: 'resource' }>['resource']

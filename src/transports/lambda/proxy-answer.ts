@@ -4,7 +4,7 @@ import { nestsDeeper } from '../../core/json.ts'
 import { limits } from '../../core/limits.ts'
 import type { InboundResponse } from '../../core/model.ts'
 import { errorOf, functionError } from '../../targets/lambda/answer.ts'
-import { statusOf, toHttp } from '../../targets/lambda/proxy.ts'
+import { badGateway, statusOf, toHttp } from '../../targets/lambda/proxy.ts'
 import { isNode, member } from '../../targets/openapi/tree.ts'
 
 /** Throws `target_bad_answer` for one that was cut: what is not whole cannot be unwrapped. */
@@ -39,17 +39,11 @@ const inferred = (answer: InboundResponse, value: unknown): InboundResponse =>
 function failed(answer: InboundResponse): InboundResponse {
   const { type, message } = errorOf(answer)
   const body = JSON.stringify({ message: 'The function failed.', errorType: type, errorMessage: message })
-  return withFacts(answer, bad('application/json', body))
+  return withFacts(answer, badGateway('application/json', body))
 }
 
-const broken = (answer: InboundResponse, words: string): InboundResponse => withFacts(answer, bad('text/plain', words))
-
-const bad = (type: string, body: string): InboundResponse => ({
-  status: 502,
-  headers: new Map([['content-type', type]]),
-  body: Buffer.from(body),
-  cut: false,
-})
+const broken = (answer: InboundResponse, words: string): InboundResponse =>
+  withFacts(answer, badGateway('text/plain', words))
 
 /** What the Lambda API says of the invocation goes on where the function says nothing under the same name. */
 const withFacts = (answer: InboundResponse, http: InboundResponse): InboundResponse => ({

@@ -3,24 +3,25 @@ import { type ErrorCode, GatewayError, toGatewayError } from '../../core/errors.
 import { limits } from '../../core/limits.ts'
 
 type Body = ReadableStream<Uint8Array>
-type Failed = (fault: GatewayError) => void
+/** Called once the body has come to its end; `fault` is why it broke off. */
+type Ended = (fault?: GatewayError) => void
 
 const tooLong = (words: string): GatewayError => new GatewayError('target_bad_answer' satisfies ErrorCode, { words })
 
 /** At most `limits.responseBodyBytes`. */
-export function boundedJson(body: Body, failed: Failed): Body {
+export function boundedJson(body: Body, ended: Ended): Body {
   let bytes = 0
-  return checked(body, failed, (piece) => {
+  return checked(body, ended, (piece) => {
     bytes += piece.byteLength
     if (bytes > limits.responseBodyBytes) throw tooLong('The target’s answer is longer than is read here.')
   })
 }
 
 /** Server-sent events of at most `limits.responseBodyBytes` each: one that never ends would be kept without end. */
-export function boundedEvents(body: Body, failed: Failed): Body {
+export function boundedEvents(body: Body, ended: Ended): Body {
   let bytes = 0
   let tail = ''
-  return checked(body, failed, (piece) => {
+  return checked(body, ended, (piece) => {
     const text = tail + Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength).toString('latin1')
     const end = Math.max(text.lastIndexOf('\n\n'), text.lastIndexOf('\r\n\r\n'), text.lastIndexOf('\r\r'))
     bytes = end < 0 ? bytes + piece.byteLength : text.length - end
@@ -30,23 +31,29 @@ export function boundedEvents(body: Body, failed: Failed): Body {
 }
 
 /** The same bytes, looked at as they pass; whatever ends them early is an error of the table. */
-function checked(body: Body, failed: Failed, look: (piece: Uint8Array) => void): Body {
+function checked(body: Body, ended: Ended, look: (piece: Uint8Array) => void): Body {
   const reader = body.getReader()
   return new ReadableStream<Uint8Array>({
     async pull(sink) {
       try {
         const { done, value } = await reader.read()
-        if (done) return sink.close()
+        if (done) {
+          ended()
+          return sink.close()
+        }
         look(value)
         sink.enqueue(value)
       } catch (thrown) {
         const fault = toGatewayError(thrown)
-        failed(fault)
+        ended(fault)
         void reader.cancel().catch(() => undefined)
         sink.error(fault)
       }
     },
-    cancel: (reason) => reader.cancel(reason),
+    cancel: (reason) => {
+      ended()
+      return reader.cancel(reason)
+    },
   })
 }
 
@@ -60,4 +67,10 @@ export async function gather(body: Body, limit: number): Promise<{ readonly byte
     if (length > limit) break
   }
   return { bytes: Buffer.concat(pieces).subarray(0, limit), cut: length > limit }
+}
+
+/** Whether a value nests deeper than `limits.answerDepth`; whatever walks one that does may find no end. */
+export function isDeep(value: unknown, left: number = limits.answerDepth): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return left === 0 || Object.values(value).some((part) => isDeep(part, left - 1))
 }

@@ -8,10 +8,11 @@ import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { InputAnswers, Json } from '../../core/model.ts'
 import type { Secret } from '../../core/secret.ts'
-import type { ClientCapability, Delivery } from '../transport.ts'
+import type { ClientCapability, Delivery, Notice } from '../transport.ts'
 import type { Connection, Ear, Progress } from './connection.ts'
 import { RpcRefusal } from './fault.ts'
 import { logNotice, progressNotice, scrubNotice } from './notices.ts'
+import { capabilityFor, isFair } from './questions.ts'
 
 export type Members = { readonly [name: string]: Json }
 
@@ -36,6 +37,8 @@ export class Call implements Ear {
   #connection: Connection | undefined
   #secrets: readonly Secret[] = []
   #onNotice: Delivery['onNotice']
+  /** What the server told while the call was held, the last of it. */
+  readonly #missed: Notice[] = []
   #asked = 0
   #outcome: { readonly result: Members } | { readonly error: unknown } | undefined
   #wake: () => void = () => undefined
@@ -68,25 +71,32 @@ export class Call implements Ear {
     connection.ear = this
   }
 
-  /** Who is told what the server tells on the way; nobody while the call is held. */
+  /** Who is told what the server tells on the way; nobody while the call is held, and then what was missed first. */
   tell(onNotice: Delivery['onNotice']): void {
     this.#onNotice = onNotice
+    if (onNotice !== undefined) for (const notice of this.#missed.splice(0)) onNotice(notice)
   }
 
-  readonly progressed = (progress: Progress): void => {
-    this.#onNotice?.(scrubNotice(progressNotice(progress), this.secrets))
-  }
+  readonly progressed = (progress: Progress): void => this.#notice(progressNotice(progress))
 
   told(method: string, params: Members): void {
     const notice = method === 'notifications/message' ? logNotice(params) : undefined
-    if (notice !== undefined) this.#onNotice?.(scrubNotice(notice, this.secrets))
+    if (notice !== undefined) this.#notice(notice)
+  }
+
+  #notice(plain: Notice): void {
+    if (this.#outcome !== undefined) return
+    const notice = scrubNotice(plain, this.secrets)
+    if (this.#onNotice !== undefined) return this.#onNotice(notice)
+    this.#missed.push(notice)
+    if (this.#missed.length > limits.mcpNoticesHeld) this.#missed.shift()
   }
 
   /** A question of the server. Rejects with the error that it is answered with when nobody can be asked. */
   ask(method: string, params: Members): Promise<Members> {
     if (this.#outcome !== undefined || !this.#canAsk(method, params))
       return Promise.reject(new RpcRefusal(-32601, 'The client cannot be asked this.', undefined))
-    if (++this.#asked > limits.mcpQuestions || JSON.stringify(params).length > limits.mcpQuestionBytes)
+    if (++this.#asked > limits.mcpQuestions || !isFair(method, params))
       return Promise.reject(new RpcRefusal(-32600, 'Too much is asked.', undefined))
     return new Promise((resolve, reject) => {
       this.#questions.set(`q${this.#asked}`, { method, params, resolve, reject, isShown: false })
@@ -152,10 +162,9 @@ export class Call implements Ear {
     this.#wake()
   }
 
-  #canAsk(method: string, { mode }: Members): boolean {
-    const needed: string | undefined =
-      method === 'elicitation/create' && mode === 'url' ? 'elicitation.url' : capabilityFor.get(method)
-    return this.#capabilities.some((name) => name === needed)
+  #canAsk(method: string, params: Members): boolean {
+    const needed = capabilityFor(method, params)
+    return needed !== undefined && this.#capabilities.includes(needed)
   }
 
   #show(): { [key: string]: Json } {
@@ -166,12 +175,6 @@ export class Call implements Ear {
     return Object.fromEntries(shown)
   }
 }
-
-const capabilityFor: ReadonlyMap<string, ClientCapability> = new Map([
-  ['elicitation/create', 'elicitation'],
-  ['sampling/createMessage', 'sampling'],
-  ['roots/list', 'roots'],
-])
 
 const isMembers = (value: Json | undefined): value is { [name: string]: Json } =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

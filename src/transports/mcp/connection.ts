@@ -6,6 +6,7 @@ import { limits } from '../../core/limits.ts'
 import type { Json } from '../../core/model.ts'
 import type { Secret } from '../../core/secret.ts'
 import type { ClientCapability } from '../transport.ts'
+import { isDeep } from './bounds.ts'
 import { HttpRefusal, RpcRefusal } from './fault.ts'
 import { Guard } from './guard.ts'
 import { type Way, Wire } from './wire.ts'
@@ -195,12 +196,12 @@ export class Connection {
         ...(onProgress === undefined ? {} : { onprogress: onProgress }),
       })
       id = this.#guard.lastId
-      const result = await answer
-      return membersOf(result)
+      return shallow(method, membersOf(await answer))
     } catch (error) {
       const raw = this.#guard.takeResult(id)
       // one bad item is no reason to lose the rest: what is read is checked where it is read
-      if (this.#isInvalidResult(error) && isMembers(raw) && (raw['resultType'] ?? 'complete') === 'complete') return raw
+      if (this.#isInvalidResult(error) && isMembers(raw) && (raw['resultType'] ?? 'complete') === 'complete')
+        return shallow(method, raw)
       if (signal.aborted) throw new GatewayError('cancelled')
       throw this.#faultOf(error)
     } finally {
@@ -257,6 +258,12 @@ const isMembers = (value: unknown): value is { readonly [name: string]: Json } =
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const membersOf = (value: unknown): Members => (isMembers(value) ? value : {})
+
+/** Lists are looked at item by item. */
+function shallow(method: string, result: Members): Members {
+  if (method.endsWith('/list') || !isDeep(result)) return result
+  throw new GatewayError('target_bad_answer', { words: 'The target’s answer is nested too deeply.' })
+}
 
 /** What a server that speaks the newer revision said, as far as the client needs it again. */
 const modern = {

@@ -5,6 +5,7 @@ import type { InboundResponse, Json } from '../../core/model.ts'
 import type { Secret } from '../../core/secret.ts'
 import { scrubOutcome } from '../../credentials/scrub.ts'
 import type { ClientCapability } from '../transport.ts'
+import { isPage } from './questions.ts'
 
 type Members = { readonly [name: string]: Json }
 
@@ -123,8 +124,7 @@ function pagesOf({ code, data }: RpcRefusal): Page[] {
   const list = code === urlRequired && isMembers(data) ? data['elicitations'] : undefined
   return (Array.isArray(list) ? list : []).slice(0, limits.mcpQuestions).flatMap((item) => {
     const { url, message, elicitationId } = isMembers(item) ? item : {}
-    if (typeof url !== 'string' || url.length > limits.mcpUriChars || !/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
-      return []
+    if (!isPage(url)) return []
     const words = typeof message === 'string' ? bounded(message) : ''
     return [{ url, message: words, elicitationId: typeof elicitationId === 'string' ? elicitationId : url }]
   })

@@ -2,6 +2,8 @@
 import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Json } from '../../core/model.ts'
+import { scrubBytes } from '../../credentials/scrub.ts'
+import { isDeep } from './bounds.ts'
 import type { Connection } from './connection.ts'
 import { RpcRefusal } from './fault.ts'
 
@@ -28,7 +30,9 @@ export async function gatherListing(connection: Connection, signal: AbortSignal)
   if (instructions !== undefined) listing['instructions'] = instructions.slice(0, limits.mcpErrorChars)
   const bytes = Buffer.from(JSON.stringify(listing))
   if (bytes.byteLength > limits.mcpListBytes) throw tooMuch()
-  return bytes
+  // what is listed is shown to everyone, and a server may put what it was asked with into it
+  const { body } = scrubBytes({ status: 200, headers: new Map(), body: bytes, cut: false }, connection.secrets)
+  return body
 }
 
 async function gatherList(
@@ -45,8 +49,10 @@ async function gatherList(
     const result = await ask(connection, method, cursor, signal)
     const list = result?.[member]
     if (result === undefined || !Array.isArray(list)) return items
-    for (const item of list) if (typeof item === 'object' && item !== null && !Array.isArray(item)) items.push(item)
-    budget.bytes -= JSON.stringify(list).length
+    // an item that nests without end costs only itself
+    const sound = list.filter(isItem).filter((item) => !isDeep(item))
+    items.push(...sound)
+    budget.bytes -= JSON.stringify(sound).length
     if (budget.bytes < 0 || items.length > limits.documentOperations) throw tooMuch()
     const next = result['nextCursor']
     if (typeof next !== 'string') return items
@@ -56,6 +62,9 @@ async function gatherList(
   }
   throw endless(method)
 }
+
+const isItem = (value: Json): value is { [member: string]: Json } =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** A list that the server does not have after all is an empty one. */
 async function ask(

@@ -5,7 +5,8 @@
 import type { JSONRPCMessage, MessageExtraInfo, Transport, TransportSendOptions } from '@modelcontextprotocol/client'
 import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
-import { type Exchange, exchangeHeader, type Wire } from './wire.ts'
+import { isDeep } from './bounds.ts'
+import { exchangeHeader, type Wire } from './wire.ts'
 
 interface Pending {
   readonly resolve: () => void
@@ -58,14 +59,17 @@ export class Guard implements Transport {
 
   /** For a request this lasts until it is answered, and fails when it will not be. */
   async send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
-    if (!('method' in message) || !('id' in message)) return this.#inner.send(message, options)
+    if (!('method' in message) || !('id' in message)) {
+      this.#withdrawn(message)
+      return this.#inner.send(message, options)
+    }
     const { id } = message
     this.lastId = id
     this.#asked = 0
     this.#told = 0
     const key = String(++this.#exchanges)
-    const exchange: Exchange = {}
-    this.#wire.exchanges.set(key, exchange)
+    const exchange = this.#wire.begin(key)
+    let wasAnswered = false
     try {
       await new Promise<void>((resolve, reject) => {
         this.#pending.set(id, { resolve, reject })
@@ -87,8 +91,9 @@ export class Guard implements Transport {
             reject(exchange.fault ?? error)
           })
       })
+      wasAnswered = true
     } finally {
-      this.#wire.exchanges.delete(key)
+      this.#wire.end(key, wasAnswered)
       this.#pending.delete(id)
     }
   }
@@ -103,6 +108,7 @@ export class Guard implements Transport {
   #receive(message: JSONRPCMessage, extra: MessageExtraInfo | undefined): void {
     if ('method' in message) {
       if ('id' in message ? this.#tooManyRequests() : ++this.#told > limits.mcpNotices) return
+      if (isDeep(message.params)) return
     } else {
       const { id } = message
       const pending = id === undefined ? undefined : this.#pending.get(id)
@@ -112,6 +118,14 @@ export class Guard implements Transport {
       pending.resolve()
     }
     this.onmessage?.(message, extra)
+  }
+
+  /** What is given up is not read any further, whatever the server makes of that. */
+  #withdrawn(message: JSONRPCMessage): void {
+    if (!('method' in message) || message.method !== 'notifications/cancelled') return
+    const { requestId } = message.params ?? {}
+    if (typeof requestId === 'string' || typeof requestId === 'number')
+      this.#fail(requestId, new GatewayError('cancelled'))
   }
 
   /** A server that asks without end is left. */

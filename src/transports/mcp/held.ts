@@ -1,5 +1,6 @@
 /** Calls that wait for a person, each under a name that only the same caller can use, for the same tool. */
 import { randomUUID } from 'node:crypto'
+import type { CancelSignal } from '../../core/cancel.ts'
 import type { Clock } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
@@ -9,7 +10,8 @@ interface Held {
   readonly call: Call
   readonly owner: string
   readonly tool: string
-  readonly stopTimer: () => void
+  /** Nothing ends it any more by itself. */
+  readonly letGo: () => void
 }
 
 const mark = 'held-'
@@ -25,8 +27,11 @@ export class HeldCalls {
     this.#clock = clock
   }
 
-  /** Gives the state to come back with, within `limits.askMs`. Throws `overloaded`, and then the call is cancelled. */
-  hold(call: Call, owner: string, tool: string): string {
+  /**
+   * Gives the state to come back with, within `limits.askMs`; a caller who goes away meanwhile does not. Throws `overloaded`,
+   * and then the call is cancelled.
+   */
+  hold(call: Call, owner: string, tool: string, signal: CancelSignal): string {
     let own = 0
     for (const held of this.#held.values()) if (held.owner === owner) own++
     if (this.#held.size >= limits.mcpHeldCalls || own >= limits.mcpHeldPerCaller) {
@@ -34,11 +39,18 @@ export class HeldCalls {
       throw new GatewayError('overloaded')
     }
     const state = `${mark}${randomUUID()}`
-    const stopTimer = this.#clock.after(limits.askMs, () => {
+    const end = (): void => {
+      letGo()
       this.#held.delete(state)
       call.cancel()
-    })
-    this.#held.set(state, { call, owner, tool, stopTimer })
+    }
+    const stopTimer = this.#clock.after(limits.askMs, end)
+    const letGo = (): void => {
+      stopTimer()
+      signal.removeEventListener('abort', end)
+    }
+    signal.addEventListener('abort', end, { once: true })
+    this.#held.set(state, { call, owner, tool, letGo })
     return state
   }
 
@@ -47,13 +59,13 @@ export class HeldCalls {
     const held = state === undefined ? undefined : this.#held.get(state)
     if (state === undefined || held?.owner !== owner || held.tool !== tool) return undefined
     this.#held.delete(state)
-    held.stopTimer()
+    held.letGo()
     return held.call
   }
 
   close(): void {
-    for (const { call, stopTimer } of this.#held.values()) {
-      stopTimer()
+    for (const { call, letGo } of this.#held.values()) {
+      letGo()
       call.cancel()
     }
     this.#held.clear()

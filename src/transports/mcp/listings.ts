@@ -86,8 +86,7 @@ function toListingFault(error: unknown): GatewayError {
   const isRefused = error instanceof HttpRefusal && (error.status === 401 || error.status === 403)
   if (isRefused || (error instanceof GatewayError && needsUser.has(error.code)))
     return new GatewayError('bad_description', {
-      words:
-        'The server does not list its tools to the gateway itself: give `mcp.tools`, a file with its tools/list answer, or `mode: "live"`.',
+      words: `The gateway itself is not shown its tools. ${error.message} If only users are, give \`mcp.tools\`, a file with the server’s tools/list answer, or \`mode: "live"\`.`,
       cause: error,
     })
   if (error instanceof HttpRefusal || error instanceof RpcRefusal)
@@ -103,6 +102,8 @@ export class KeptListing {
   readonly #room: ListingRoom
   #options: ListingOptions
   #bytes: Uint8Array | undefined
+  /** Why there is no listing yet. */
+  #failure: GatewayError | undefined
   #connection: Connection | undefined
   #running: Promise<Uint8Array> | undefined
   #abort: AbortController | undefined
@@ -133,7 +134,11 @@ export class KeptListing {
   async get(options: ListingOptions): Promise<Uint8Array> {
     const isSame = this.#options.credential === options.credential && this.#options.egress === options.egress
     this.#options = options
-    if (this.#bytes === undefined) return this.#refresh()
+    if (this.#bytes === undefined) {
+      // whoever comes back meanwhile is not held up again by a server that is down
+      if (isSame && this.#failure !== undefined) throw this.#failure
+      return this.#refresh()
+    }
     if (!isSame) {
       this.#leave()
       this.#schedule(0)
@@ -169,13 +174,15 @@ export class KeptListing {
       this.#schedule(this.#options.refreshMs)
       const isNew = this.#bytes === undefined || !Buffer.from(this.#bytes).equals(bytes)
       this.#bytes = bytes
+      this.#failure = undefined
       if (isNew) this.#fresh = true
       return bytes
     } catch (error) {
       this.#leave()
       this.#schedule(this.#pauseMs)
       this.#pauseMs = Math.min(this.#pauseMs * 2, Math.max(this.#options.refreshMs, limits.mcpRetryMs))
-      throw abort.signal.aborted ? new GatewayError('target_timeout') : toListingFault(error)
+      this.#failure = abort.signal.aborted ? new GatewayError('target_timeout') : toListingFault(error)
+      throw this.#failure
     } finally {
       stopDeadline()
     }

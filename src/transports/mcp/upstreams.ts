@@ -68,8 +68,9 @@ export class Upstreams {
     return listOnce({ clock, version, onEra: (target, era) => this.learn(target, era) }, options, caller)
   }
 
-  /** Forgets the listings of all targets but these. */
+  /** Forgets the listings of all targets but these, and ends what is watched of others. */
   keep(targets: ReadonlySet<string>): void {
+    this.watches.keep(targets)
     for (const [name, listing] of this.#listings) {
       if (targets.has(name)) continue
       listing.close()

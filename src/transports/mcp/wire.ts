@@ -29,6 +29,9 @@ export interface Exchange {
   kind?: 'json' | 'stream' | 'accepted'
   /** Why its answer broke off. */
   fault?: GatewayError
+  /** Its answer has come to its end. */
+  isOver?: boolean
+  readonly abort: AbortController
 }
 
 /** Names the exchange on its way through the SDK; it never leaves. */
@@ -39,7 +42,7 @@ const readFields = ['content-type', 'mcp-session-id'] as const
 
 export class Wire {
   readonly url: string
-  readonly exchanges = new Map<string, Exchange>()
+  readonly #exchanges = new Map<string, Exchange>()
   /** Why the last POST could not be made. */
   fault: GatewayError | undefined
   readonly #way: Way
@@ -55,19 +58,37 @@ export class Wire {
     return [...this.#secrets]
   }
 
+  /** An exchange, by the name that goes through the SDK as `exchangeHeader`. */
+  begin(name: string): Exchange {
+    const exchange: Exchange = { abort: new AbortController() }
+    this.#exchanges.set(name, exchange)
+    return exchange
+  }
+
+  /** Nobody waits for its answer any more: a stream that goes on all the same is left, after a while where it was answered. */
+  end(name: string, wasAnswered: boolean): void {
+    const exchange = this.#exchanges.get(name)
+    this.#exchanges.delete(name)
+    if (exchange === undefined || exchange.isOver === true) return
+    if (!wasAnswered) return exchange.abort.abort()
+    const stopTimer = this.#way.clock.after(limits.mcpStreamTailMs, () => exchange.abort.abort())
+    exchange.abort.signal.addEventListener('abort', stopTimer, { once: true })
+  }
+
   /** In the place of the global function of the same shape. */
   readonly carry = async (url: string | URL, init: RequestInit = {}): Promise<Response> => {
     const method = init.method ?? 'GET'
     const headers = new Map([...this.#way.target.headers.set].map(([name, value]) => [name.toLowerCase(), value]))
     for (const [name, value] of this.#way.headers) headers.set(name, value)
     new Headers(init.headers).forEach((value, name) => headers.set(name, value))
-    const exchange = this.exchanges.get(headers.get(exchangeHeader) ?? '') ?? {}
+    const exchange = this.#exchanges.get(headers.get(exchangeHeader) ?? '') ?? { abort: new AbortController() }
     headers.delete(exchangeHeader)
     const body = typeof init.body === 'string' ? init.body : undefined
     try {
       if (String(url) !== this.url) throw new GatewayError('target_redirect')
       const request = { method, url: this.url, headers, ...(body === undefined ? {} : { body }) }
-      return await this.#exchange(request, exchange, init.signal ?? undefined)
+      const { signal } = exchange.abort
+      return await this.#exchange(request, exchange, init.signal ? AbortSignal.any([init.signal, signal]) : signal)
     } catch (thrown) {
       const error = toGatewayError(thrown)
       exchange.fault = error
@@ -76,7 +97,7 @@ export class Wire {
     }
   }
 
-  async #exchange(request: OutboundRequest, exchange: Exchange, signal: AbortSignal | undefined): Promise<Response> {
+  async #exchange(request: OutboundRequest, exchange: Exchange, signal: AbortSignal): Promise<Response> {
     const { credential, caller, target } = this.#way
     const signed = await sign(request, credential, caller, target)
     this.#remember(signed.secrets)
@@ -92,7 +113,7 @@ export class Wire {
     return this.#refused(refusal)
   }
 
-  #open(request: OutboundRequest, signal: AbortSignal | undefined): Promise<Opened> {
+  #open(request: OutboundRequest, signal: AbortSignal): Promise<Opened> {
     const { egress, target } = this.#way
     return egress.channel(target.origin).open(request, {
       // the call has its own deadline, and a question to a person may take longer than any answer
@@ -100,7 +121,7 @@ export class Wire {
       idleMs: request.method === 'GET' ? limits.mcpStreamIdleMs : limits.mcpStreamMs,
       totalMs: limits.mcpStreamMs,
       bodyBytes: limits.mcpStreamBytes,
-      ...(signal === undefined ? {} : { signal }),
+      signal,
     })
   }
 
@@ -129,10 +150,13 @@ function answerOf({ headers, body }: Opened, status: number, exchange: Exchange)
   }
   const isStream = /^text\/event-stream\b/i.test(fields.get('content-type') ?? '')
   exchange.kind = status === 202 ? 'accepted' : isStream ? 'stream' : 'json'
-  const failed = (fault: GatewayError): void => {
-    exchange.fault = fault
+  const ended = (fault?: GatewayError): void => {
+    exchange.isOver = true
+    if (fault !== undefined) exchange.fault = fault
+    // whoever waits to leave it need not
+    exchange.abort.abort()
   }
-  return new Response(isStream ? boundedEvents(body, failed) : boundedJson(body, failed), { status, headers: fields })
+  return new Response(isStream ? boundedEvents(body, ended) : boundedJson(body, ended), { status, headers: fields })
 }
 
 /** Throws `target_bad_answer` for a session id that cannot be sent back as it is (MCP: visible ASCII). */

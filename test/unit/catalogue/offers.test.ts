@@ -67,7 +67,7 @@ describe('what a server offers', () => {
       own: 'greet',
       definition: { name: 'hello', description: 'Greets.', title: 'Hello', arguments: [{ name: 'who' }] },
     })
-    expect(told).toEqual(['tools.override names prompt gone, and there is no such prompt.'])
+    expect(told).toEqual(['tools.override names prompt gone, and there is no such thing.'])
   })
 
   it.each<[string, Partial<ToolRules>, readonly string[], readonly string[]]>([
@@ -111,7 +111,7 @@ describe('all offers together', () => {
   it('give a resource that two servers have to the one with the lower number', () => {
     const offered = new Offered([one, two])
     expect(offered.resource('notes://a')?.target.name).toBe('two')
-    expect(offered.resources).toHaveLength(2)
+    expect(offered.resources()).toHaveLength(2)
   })
 
   it.each([

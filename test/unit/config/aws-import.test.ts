@@ -37,7 +37,7 @@ describe('a function', () => {
     'lambda:../x',
     'lambda:a:b:c',
     'lambda:arn:aws:s3:::bucket',
-    `lambda:${'a'.repeat(65)}`,
+    `lambda:${'a'.repeat(141)}`,
   ])('is not named by %s', (source) => {
     expect(() => functionOf(source)).toThrow(/name or the ARN of a function/)
   })
@@ -50,7 +50,7 @@ describe('a function', () => {
 
   it('is described in words that are bounded and fit for a line', () => {
     const description = `\u001b[31mLooks\u202e up\n${'x'.repeat(5_000)}`
-    const { text } = functionFile({ region: 'eu-central-1', arn, description }, {})
+    const { text } = functionFile({ region: 'eu-central-1', arn, description }, undefined)
     const [tool] = JSON.parse(text).tools
     expect(tool.description).toMatch(/^\[31mLooks up x+$/)
     expect(tool.description.length).toBeLessThanOrEqual(1_024)
@@ -59,7 +59,9 @@ describe('a function', () => {
   it.each(['', 'arn:aws:lambda:x', `${arn}/../x`, 'arn:aws:lambda:eu-central-1:123456789012:function:'])(
     'is not what an answer with the ARN %j is of',
     (wrong) => {
-      expect(() => functionFile({ region: 'eu-central-1', arn: wrong, description: '' }, {})).toThrow(/which function/)
+      expect(() => functionFile({ region: 'eu-central-1', arn: wrong, description: '' }, undefined)).toThrow(
+        /which function/,
+      )
     },
   )
 })

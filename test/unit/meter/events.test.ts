@@ -162,7 +162,7 @@ describe('a spool that is read while it is written', () => {
     for (let round = 0; round < 60; round += 1) {
       made.push((await call(meter)).id)
       if (round % 7 === 0) clock.set(start - round * 10_000_000)
-      if (round % 5 === 0) clock.pass(limits.spoolAgeMs)
+      if (round % 5 === 0) clock.live(limits.spoolAgeMs)
       look()
     }
     await long.end(fine)
@@ -176,13 +176,13 @@ describe('a spool that is read while it is written', () => {
   test('an idle spool gives up its segment, and one with an open call goes on in another', async () => {
     const meter = createMeter({ dir, durability: 'async', clock, onFault: () => undefined })
     await call(meter)
-    clock.pass(limits.spoolAgeMs)
+    clock.live(limits.spoolAgeMs)
     expect(segmentsIn(dir)).toHaveLength(1)
     expect(readAll(undefined, 10).next?.offset).toBe(wholeSegment)
-    clock.pass(limits.spoolAgeMs)
+    clock.live(limits.spoolAgeMs)
     const [open] = await begun(meter, 1)
     expect(segmentsIn(dir)).toHaveLength(2)
-    clock.pass(limits.spoolAgeMs)
+    clock.live(limits.spoolAgeMs)
     expect(segmentsIn(dir)).toHaveLength(3)
     await open?.end(fine)
     expect(idsOf(readAll(undefined, 10))).toEqual([expect.stringMatching(/ ok$/), `${open?.id} ok`])

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { limits } from '../../../src/core/limits.ts'
+import { ownMachine } from '../../../src/meter/machine.ts'
 import { createMeter } from '../../../src/meter/meter.ts'
 import { type Durability, type SpoolFault, systemDisk } from '../../../src/meter/spool.ts'
 import {
@@ -81,7 +82,7 @@ describe('recording', () => {
   test.each([
     ['ok', 1],
     ['target_error', 1],
-    ['input_required', 1],
+    ['input_required', 0],
     ['cancelled', 1],
     ['failed', 1],
     ['invalid_arguments', 0],
@@ -95,7 +96,9 @@ describe('recording', () => {
 
   test('the files are for the owner only, and their names tell the process', async () => {
     const { meter } = setUp()
-    expect(segmentsIn(dir)).toEqual([expect.stringMatching(new RegExp(`^[0-9a-f-]{36}-${process.pid}\\.ndjson$`))])
+    expect(segmentsIn(dir)).toEqual([
+      expect.stringMatching(new RegExp(`^[0-9a-f-]{36}-${ownMachine}-${process.pid}\\.ndjson$`)),
+    ])
     expect(statSync(dir).mode & 0o777).toBe(0o700)
     expect(statSync(join(dir, segmentsIn(dir)[0] ?? '')).mode & 0o777).toBe(0o600)
     await meter.close()
@@ -345,8 +348,26 @@ describe('segments', () => {
     clock.pass(limits.spoolIdleMs + 1)
     await call(meter)
     expect(segmentsIn(dir)).toHaveLength(2)
-    expect(limits.spoolIdleMs).toBeLessThan(limits.spoolStaleMs)
+    expect(limits.spoolBeatMs).toBeLessThan(limits.spoolIdleMs)
+    expect(limits.spoolIdleMs).toBeLessThan(limits.spoolSilentMs)
     await meter.close()
+  })
+
+  test('shows in its time that its owner lives, until a sleep was too long for others to wait', async () => {
+    const { meter, clock } = setUp()
+    await call(meter)
+    const [name = ''] = segmentsIn(dir)
+    const shown = () => Math.round(statSync(join(dir, name)).mtimeMs)
+    clock.live(3 * limits.spoolBeatMs)
+    const last = clock.now()
+    expect(shown()).toBe(last)
+    const before = readFileSync(join(dir, name), 'utf8')
+    clock.pass(limits.spoolIdleMs + 1)
+    expect(segmentsIn(dir)).toHaveLength(2)
+    expect(shown()).toBe(last)
+    await call(meter)
+    await meter.close()
+    expect(readFileSync(join(dir, name), 'utf8')).toBe(before)
   })
 })
 

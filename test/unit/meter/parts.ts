@@ -8,11 +8,15 @@ import type { CallResult, Entry, Meter } from '../../../src/meter/meter.ts'
 import { type Disk, systemDisk } from '../../../src/meter/spool.ts'
 
 export interface ManualClock extends Clock {
-  /** Moves both scales on and runs what falls due. */
+  /** Moves both scales on at once, as after a sleep, and runs what falls due. */
   pass(ms: number): void
+  /** Moves both scales on step by step, so that what falls due again and again is run each time. */
+  live(ms: number): void
   /** Sets the wall clock, as an operator or NTP does. */
   set(now: number): void
 }
+
+const stepMs = 10_000
 
 export const manualClock = (start = Date.UTC(2026, 10, 24, 10)): ManualClock => {
   let now = start
@@ -32,6 +36,9 @@ export const manualClock = (start = Date.UTC(2026, 10, 24, 10)): ManualClock => 
     every: (ms, act) => add(ms, act, ms),
     set: (to) => {
       now = to
+    },
+    live(ms) {
+      for (let left = ms; left > 0; left -= stepMs) this.pass(Math.min(left, stepMs))
     },
     pass(ms) {
       now += ms

@@ -1,5 +1,5 @@
 /** Quotas in one process: what is counted where, what is refused and until when, and what is there again after a crash. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { GatewayError } from '../../../src/core/errors.ts'
 import { limits } from '../../../src/core/limits.ts'
 import type { QuotaCall, QuotaCaller, QuotaRule } from '../../../src/meter/quota.ts'
@@ -323,6 +323,14 @@ describe('after a restart', () => {
     expect(world.ledger.asked).toBe(1)
   })
 
+  test('a listing, which has no tool while it is counted, has none when it is counted anew', async () => {
+    const first = world.start([])
+    const call = { meter: 'list' as const, target: '', tool: 'tools/list' }
+    world.ledger.entries.push({ at: world.clock.now(), caller: ann, call, units: 1, cost: 0n })
+    first.quotas.apply([rule({ limit: 2n, match: { tools: ['*'] } })])
+    expect(await first.calls(3)).toEqual({ ok: 2, refused: 1 })
+  })
+
   test('a counter that was lost is counted anew', async () => {
     const first = world.start([quota])
     await first.calls(100)
@@ -345,6 +353,28 @@ describe('a changed limit', () => {
     replica.quotas.apply([rule({ limit: 1_000n })])
     expect((await replica.quotas.state())[0]?.used).toBe(15n)
   })
+})
+
+test('a limit that is lowered while a lease is asked for leaves nothing of that lease', async () => {
+  const written = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  const records: Records = {
+    ...world.records,
+    put: async (key, ...rest) => {
+      if (key.startsWith('quota/count/')) {
+        written.resolve()
+        await released.promise
+      }
+      return world.records.put(key, ...rest)
+    },
+  }
+  const replica = world.start([rule({ limit: 100_000n })], { records })
+  const first = replica.call()
+  await written.promise
+  replica.quotas.apply([rule({ limit: 10n })])
+  released.resolve()
+  expect(await first).toBe('ok')
+  expect(await replica.calls(50)).toEqual({ ok: 9, refused: 41 })
 })
 
 describe('when counters cannot be kept', () => {
@@ -436,6 +466,15 @@ describe('counters', () => {
     } finally {
       Object.assign(limits, { quotaCounters: counters })
     }
+  })
+
+  test('are told without a look at each, where there are more than are told', async () => {
+    const first = world.start([rule({ each: 'principal' })])
+    for (let n = 0; n < limits.quotaRowsShown + 100; n += 1) await first.call({ tenant: 'acme', subject: `s${n}` })
+    const look = vi.spyOn(world.records, 'get')
+    expect(await first.quotas.state()).toHaveLength(limits.quotaRowsShown)
+    expect(look.mock.calls.length).toBeLessThanOrEqual(limits.quotaRowsShown)
+    look.mockRestore()
   })
 
   test('are told, those of other processes among them', async () => {

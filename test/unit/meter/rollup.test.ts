@@ -19,6 +19,7 @@ import { limits } from '../../../src/core/limits.ts'
 import { wholeSegment } from '../../../src/meter/events.ts'
 import { createIds } from '../../../src/meter/id.ts'
 import { againLine, beginLine, carriedLine, endLine, namesText, segmentLine } from '../../../src/meter/line.ts'
+import { ownMachine } from '../../../src/meter/machine.ts'
 import { createMeter, type Meter } from '../../../src/meter/meter.ts'
 import { type RollUpOptions, rollUp } from '../../../src/meter/rollup.ts'
 import { systemDisk } from '../../../src/meter/spool.ts'
@@ -190,6 +191,20 @@ describe('roll-up', () => {
     utimesSync(join(dir, name), start / 1000, start / 1000 - limits.spoolStaleMs / 1000 - 1)
     await roll()
     expect(await counts()).toEqual({ unknown: [1, 0] })
+  })
+
+  test('a segment of another machine or container is live while its time is new, whatever its number is here', async () => {
+    const theirs = leave(begin('a'), nobody, `${nextId()}-0badcafe-1.ndjson`)
+    const restarted = leave(begin('b'), nobody, `${nextId()}-0badcafe-2.ndjson`)
+    leave(segmentLine(start, undefined), nobody, `${nextId()}-0badcafe-2.ndjson`)
+    leave(segmentLine(start, undefined), nobody, `${nextId()}-${ownMachine}-1.ndjson`)
+    await roll()
+    expect(await store.usageMark(theirs)).toMatchObject({ closed: false })
+    expect(await store.usageMark(restarted)).toMatchObject({ closed: true })
+    utimesSync(join(dir, theirs), start / 1000, (start - limits.spoolSilentMs) / 1000 - 1)
+    await roll()
+    expect(await store.usageMark(theirs)).toMatchObject({ closed: true })
+    expect(await counts()).toEqual({ unknown: [2, 0] })
   })
 
   test('a segment is removed after its retention, and only when all of it is in the store', async () => {

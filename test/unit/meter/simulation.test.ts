@@ -134,7 +134,7 @@ const plainLine = (metering: Loose, hour: number, { target, tool, meter }: (type
   return { name: meter, tiers: plainTiers((named?.['pricePer1000'] as Loose | undefined)?.[meter] ?? standard) }
 }
 
-const standardOutcomes = ['ok', 'target_error', 'failed', 'cancelled', 'input_required']
+const standardOutcomes = ['ok', 'target_error', 'failed', 'cancelled']
 
 /** Whether a call counts is settled when it is recorded, by what the gateway was started with. */
 const countedBy = ({ metering }: { readonly metering: Loose }): ReadonlySet<string> =>

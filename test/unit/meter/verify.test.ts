@@ -52,11 +52,11 @@ const fill = async () => {
     await calls(meter, 3)
     clock.pass(limits.spoolSyncMs)
   }
-  clock.pass(limits.spoolAgeMs)
+  clock.live(limits.spoolAgeMs)
   const [open] = await begun(meter, 1)
   await calls(meter, 2)
   clock.pass(limits.spoolSyncMs)
-  clock.pass(limits.spoolAgeMs)
+  clock.live(limits.spoolAgeMs)
   await open?.end(fine)
   await calls(meter, 1)
   clock.pass(limits.spoolSyncMs)
@@ -111,7 +111,7 @@ describe('a ledger that nobody touched', () => {
     expect((await verify()).head).toBe(heads[0])
     for (let hour = 0; hour < 3; hour += 1) {
       await calls(meter, 2)
-      clock.pass(limits.spoolAgeMs)
+      clock.live(limits.spoolAgeMs)
       await roll()
       heads.push((await verify()).head)
     }
@@ -139,7 +139,7 @@ describe('a ledger that nobody touched', () => {
     const write = async () => {
       for (let round = 0; round < 60; round += 1) {
         await calls(meter, 2)
-        clock.pass(round % 9 === 0 ? limits.spoolAgeMs : limits.spoolSyncMs)
+        clock.live(round % 9 === 0 ? limits.spoolAgeMs : limits.spoolSyncMs)
       }
       writing.busy = false
     }
@@ -393,6 +393,18 @@ describe('what was done to segments', () => {
     raw.close()
     expect(await kinds()).toEqual([])
     expect(await kinds(head)).toEqual(['head_unknown'])
+  })
+
+  test('links that were cut off at the end of the chain are told', async () => {
+    const meter = await fill()
+    await meter.close()
+    await roll()
+    const raw = database()
+    raw.exec('DELETE FROM usage_link WHERE number = (SELECT max(number) FROM usage_link)')
+    expect(await kinds()).toEqual(['chain_altered'])
+    raw.exec('DELETE FROM usage_link')
+    raw.close()
+    expect(new Set(await kinds())).toEqual(new Set(['chain_altered']))
   })
 
   test('a link that was taken out is told', async () => {

@@ -1,10 +1,12 @@
 /** Lambda files in, tools out; arguments to events; what functions answer to outcomes: rows L01 to L05. */
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { outputCheck } from '../../../src/catalogue/validate.ts'
 import { toGatewayError } from '../../../src/core/errors.ts'
 import { limits } from '../../../src/core/limits.ts'
 import type { InboundResponse, Json, Operation, Outcome, Target } from '../../../src/core/model.ts'
 import type { ImportResult, OutputCheck } from '../../../src/targets/adapter.ts'
+import { hintFor } from '../../../src/targets/hints.ts'
 import { readFunction } from '../../../src/targets/lambda/function.ts'
 import { lambda } from '../../../src/targets/lambda.ts'
 
@@ -54,7 +56,7 @@ describe('a Lambda file', () => {
     expect(operations).toEqual([
       {
         id: 'get_order',
-        label: 'get_order',
+        label: 'tool get_order',
         description: 'Look up one order',
         input: { type: 'object', properties: { orderId: { type: 'string' } }, required: ['orderId'] },
         effect: 'write',
@@ -77,19 +79,15 @@ describe('a Lambda file', () => {
   })
 
   it('says where its function is', async () => {
-    const roleArn = 'arn:aws:iam::111122223333:role/caller'
     const arn = 'arn:aws:lambda:eu-west-1:111122223333:function:orders:live'
-    const { lambda: facts, server } = await load({ function: arn, roleArn, contract: 'agentcore', tools: [tool()] })
+    const { lambda: facts, server } = await load({ function: arn, contract: 'agentcore', tools: [tool()] })
     expect(facts).toEqual({
       function: 'arn:aws:lambda:eu-west-1:111122223333:function:orders',
       qualifier: 'live',
       region: 'eu-west-1',
-      roleArn,
       contract: 'agentcore',
     })
     expect(server).toBe('https://lambda.eu-west-1.amazonaws.com')
-    const local = await load({ function: 'orders', region: 'cn-north-1', endpoint: 'http://127.0.0.1:3002', tools: [] })
-    expect(local.server).toBe('http://127.0.0.1:3002')
     expect((await load({ region: 'cn-north-1', tools: [] })).server).toBe('https://lambda.cn-north-1.amazonaws.com.cn')
     expect((await load([tool()])).server).toBeUndefined()
   })
@@ -104,20 +102,59 @@ describe('a Lambda file', () => {
       region: 'nowhere',
       endpoint: 'ftp://x',
       qualifier: 'a b',
-      roleArn: 7,
+      roleArn: 'arn:aws:iam::111122223333:role/caller',
       contract: 'rest',
       tools: [tool()],
     })
     expect(facts).toEqual({})
     expect(operations).toHaveLength(1)
-    expect(issues.map(({ severity, code, pointer }) => [severity, code, pointer])).toEqual(
-      ['function', 'region', 'qualifier', 'roleArn', 'endpoint', 'contract']
-        .map((name) => ['error', 'lambda_function', `/${name}`])
-        .toSorted((a, b) => order(a) - order(b)),
-    )
+    expect(issues.map(({ severity, code, pointer }) => [severity, code, pointer])).toEqual([
+      ['error', 'lambda_function', '/function'],
+      ['error', 'lambda_endpoint', '/endpoint'],
+      ['warning', 'lambda_role', '/roleArn'],
+      ['error', 'lambda_function', '/contract'],
+      ['error', 'lambda_function', '/region'],
+      ['error', 'lambda_function', '/qualifier'],
+    ])
+    for (const { code } of issues) expect(hintFor(code)).toContain('targets.NAME.lambda')
   })
-  const order = ([, , pointer = '']: readonly string[]): number =>
-    ['/function', '/endpoint', '/contract', '/region', '/qualifier', '/roleArn'].indexOf(pointer)
+
+  it.each([
+    'https://lambda.eu-west-1.amazonaws.com',
+    'https://lambda.eu-west-1.amazonaws.com/',
+    'https://lambda.cn-north-1.amazonaws.com.cn',
+    'https://vpce-0a1b-c2d3-us-east-1a.lambda.us-east-1.vpce.amazonaws.com',
+    'https://vpce-0a1b-c2d3.lambda.cn-north-1.vpce.amazonaws.com.cn',
+  ])('may have the gateway’s AWS credentials sign at AWS’s own %s', async (endpoint) => {
+    const { lambda: facts, server, issues } = await load({ endpoint, tools: [tool()] })
+    expect([facts?.endpoint, server, issues]).toEqual([endpoint, endpoint, []])
+  })
+
+  it.each([
+    'http://lambda.eu-west-1.amazonaws.com',
+    'http://127.0.0.1:3002',
+    'https://lambda.eu-west-1.amazonaws.com.evil.example',
+    'https://evil.example/lambda.eu-west-1.amazonaws.com',
+    'https://lambda.eu-west-1.amazonaws.com:8443',
+    'https://lambda.eu-west-1.amazonaws.com/x',
+    'https://lambda.eu-west-1.amazonaws.com@evil.example',
+    'https://lambda.nowhere.amazonaws.com',
+    'https://lambda.cn-north-1.amazonaws.com',
+    'https://bucket.s3.eu-west-1.amazonaws.com',
+    'https://vpce-0a1b.vpce-svc-0c2d.us-east-1.vpce.amazonaws.com',
+    'https://LAMBDA.eu-west-1.amazonaws.com\n',
+    7,
+  ])('cannot have them sign elsewhere: %j', async (endpoint) => {
+    const { lambda: facts, server, issues } = await load({ endpoint, tools: [tool()] })
+    expect([facts?.endpoint, server]).toEqual([undefined, undefined])
+    expect(issues).toMatchObject([{ severity: 'error', code: 'lambda_endpoint', pointer: '/endpoint' }])
+  })
+
+  it('is asked where the operator says, whatever it says itself', async () => {
+    const file = { endpoint: 'https://lambda.eu-west-1.amazonaws.com', tools: [tool()] }
+    const { server } = await lambda.load(Buffer.from(JSON.stringify(file)), { server: 'http://127.0.0.1:3002' })
+    expect(server).toBe('http://127.0.0.1:3002')
+  })
 
   it.each([
     ['orders', 'orders', undefined],
@@ -279,6 +316,13 @@ async function withOutput(outputSchema: object): Promise<{ operation: Operation;
   return { operation, check: outputCheck(listed) }
 }
 
+/** A proxy’s body in a content coding. */
+const encoded = (coding: string, body: Buffer): object => ({
+  headers: { 'Content-Encoding': coding, 'Content-Length': String(body.length) },
+  body: body.toString('base64'),
+  isBase64Encoded: true,
+})
+
 const textOf = ({ content }: Outcome): string =>
   content.map((block) => (block.type === 'text' ? block.text : block.type)).join('|')
 
@@ -333,8 +377,22 @@ describe('what a function answered', () => {
     })
   })
 
+  it('may be an error that says no more than that', async () => {
+    expect(await told(answer('{"content":[],"isError":true}'))).toEqual({ isError: true, status: 200, content: [] })
+  })
+
+  it('keeps what blocks say of themselves, and links to resources', async () => {
+    const blocks = [
+      { type: 'text', text: 'a', annotations: { audience: ['user'] }, _meta: { 'x.example/y': 1 } },
+      { type: 'resource_link', name: 'it', uri: 'file:///a', description: 'A file', mimeType: 'text/plain' },
+    ]
+    expect((await told(answer(JSON.stringify({ content: blocks })))).content).toEqual(blocks)
+  })
+
   it.each([
     { content: [] },
+    { content: [], isError: false },
+    { content: [{ type: 'resource_link', name: 'without an address' }] },
     { content: [{ type: 'text', text: 'a' }, { type: 'unknown' }] },
     { content: [{ type: 'text', text: 'a' }], id: 'msg_1', role: 'assistant' },
     { content: 'text' },
@@ -365,12 +423,45 @@ describe('what a function answered', () => {
     [{ statusCode: 200, body: 'aGk=', headers: { 'Content-Type': 'text/plain' }, isBase64Encoded: true }, false, 'hi'],
     [{ statusCode: 204 }, false, 'The target answered 204 No Content, without a body.'],
     [{ statusCode: 404, url: 'https://x.example' }, false, '{"statusCode":404,"url":"https://x.example"}'],
+    [{ statusCode: 404, body: 'gone', requestId: 'r-1' }, true, /404 Not Found.*gone/s],
+    [{ statusCode: '503', headers: { 'retry-after': '7' }, requestId: 'r-1' }, true, /503.*Retry after: 7/],
+    [{ statusCode: 200, body: 'x', requestId: 'r-1' }, false, '{"statusCode":200,"body":"x","requestId":"r-1"}'],
     [{ statusCode: 7 }, false, '{"statusCode":7}'],
   ])('is unwrapped where it is a proxy’s (L03): %j', async (value, isError, text) => {
     const outcome = await told(answer(JSON.stringify(value)))
     expect(outcome.isError).toBe(isError)
     if (typeof text === 'string') expect(textOf(outcome)).toBe(text)
     else expect(textOf(outcome)).toMatch(text)
+  })
+
+  it.each<[coding: string, body: Buffer]>([
+    ['gzip', gzipSync('{"a":1}')],
+    ['BR', brotliCompressSync('{"a":1}')],
+    ['deflate, gzip', gzipSync(deflateSync('{"a":1}'))],
+  ])('is decoded where it is a proxy’s in the coding %s', async (coding, body) => {
+    const { operation, check } = await withOutput({ type: 'object', properties: { a: { type: 'integer' } } })
+    const whole = {
+      statusCode: 200,
+      ...encoded(coding, body),
+      multiValueHeaders: { 'Content-Type': ['application/json'] },
+    }
+    const outcome = lambda.interpret(operation, answer(JSON.stringify(whole)), check)
+    expect(outcome).toMatchObject({
+      isError: false,
+      structured: '{"a":1}',
+      content: [{ type: 'text', text: '{"a":1}' }],
+    })
+  })
+
+  it.each<[what: string, coding: string, body: Buffer, words: RegExp]>([
+    ['none of it', 'gzip', Buffer.from('{"a":1}'), /not in the content encoding that it names/],
+    ['half of it', 'gzip', gzipSync('x'.repeat(99)).subarray(0, 20), /not in the content encoding that it names/],
+    ['an unknown one', 'zstd', Buffer.from('x'), /not known here/],
+    ['too many', 'gzip, gzip, gzip', Buffer.from('x'), /too many times over/],
+    ['a bomb', 'gzip', gzipSync(Buffer.alloc(limits.responseBodyBytes + 1)), /longer than is read here/],
+  ])('says so where its content coding cannot be undone: %s', async (_what, coding, body, words) => {
+    const outcome = await told(answer(JSON.stringify({ statusCode: 200, ...encoded(coding, body) })))
+    expect([outcome.isError, textOf(outcome)]).toEqual([true, expect.stringMatching(words)])
   })
 
   it('keeps its envelope where its tool’s output schema has that, but for its status', async () => {

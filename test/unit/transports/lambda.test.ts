@@ -1,5 +1,12 @@
 /** The way to AWS Lambda through AWS's own client, against an API that answers as a test says: rows L01 to L12. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { holdBack } from '../../../src/config/pins.ts'
+import { toRoute } from '../../../src/config/routes.ts'
+import { targetSchema } from '../../../src/config/target-schema.ts'
 import { Cancellation } from '../../../src/core/cancel.ts'
 import { Secret } from '../../../src/core/secret.ts'
 import { apiKey } from '../../../src/credentials/api-key.ts'
@@ -7,7 +14,7 @@ import type { CredentialProvider } from '../../../src/credentials/provider.ts'
 import type { OutboundRequest } from '../../../src/core/model.ts'
 import { lambda } from '../../../src/targets/lambda.ts'
 import { lambdaTransport } from '../../../src/transports/lambda.ts'
-import { type Recorder, startRecorder } from '../../support/recorder.ts'
+import { type Answer, type Recorder, startRecorder } from '../../support/recorder.ts'
 import {
   answered,
   delivery,
@@ -26,6 +33,8 @@ let api: Recorder
 let room: TestRoom
 
 beforeAll(async () => {
+  vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIDCHAIN')
+  vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'chain')
   api = await startRecorder()
 })
 beforeEach(async () => {
@@ -35,6 +44,7 @@ beforeEach(async () => {
   api.answer = answered('{"ok":true}')
 })
 afterAll(async () => {
+  vi.unstubAllEnvs()
   await room.close()
   await api.close()
 })
@@ -47,6 +57,10 @@ const event = (body = '{"orderId":"7"}', headers: [string, string][] = []): Outb
 })
 const send = (more: Partial<Parameters<typeof transportTo>[2]> = {}, call = delivery(), request = event()) =>
   transportTo(targetAt(api.origin), room, more).send(request, call)
+
+const logged = (log: string): { [header: string]: string } => ({
+  'x-amz-log-result': Buffer.from(log).toString('base64'),
+})
 
 const contextOf = (place = 0): { custom: { [name: string]: unknown } } =>
   JSON.parse(Buffer.from(String(api.requests[place]?.headers['x-amz-client-context']), 'base64').toString('utf8'))
@@ -119,12 +133,38 @@ describe('an invocation', () => {
     expect(secrets.map((secret) => secret.equals('a-secret-access-key-of-forty-characters!'))).toContain(true)
   })
 
-  it('asks for the log’s end only at debug, and writes it there', async () => {
+  it('asks for the log’s end only at debug, and writes it there and nowhere else', async () => {
     room = lambdaRoom([api.address], true)
-    api.answer = answered('1', { 'x-amz-log-result': Buffer.from('START\nhello').toString('base64') })
-    await send()
+    api.answer = answered('1', logged('START\nhello'))
+    const { response } = await send()
     expect(api.requests[0]?.headers['x-amz-log-type']).toBe('Tail')
     expect(room.lines).toEqual([{ target: 'shop', usageId: '0198-usage', tail: 'START\nhello' }])
+    expect([...response.headers.keys()]).not.toContain('x-amz-log-result')
+  })
+
+  it('writes nothing of what signs it or was forwarded, if the function logs that', async () => {
+    room = lambdaRoom([api.address], true)
+    const key = 'a-secret-access-key-of-forty-characters!'
+    api.answer = answered('1', logged(`{"tenant":"t-canary/7"} ${key} t-canary%2F7`))
+    await send({}, delivery(), event('{}', [['x-tenant', 't-canary/7']]))
+    expect(room.lines).toMatchObject([{ tail: '{"tenant":"[secret]"} [secret] [secret]' }])
+  })
+
+  it.each([
+    ['a line that may lack its beginning', `${'x'.repeat(4_089)}\nREPORT`, 'REPORT'],
+    ['a single one', 'x'.repeat(4_096), ''],
+    ['nothing where it is the whole log', `${'x'.repeat(100)}\nREPORT`, `${'x'.repeat(100)}\nREPORT`],
+  ])('leaves out of the log’s end %s', async (_what, log, tail) => {
+    room = lambdaRoom([api.address], true)
+    api.answer = answered('1', logged(log))
+    await send()
+    expect(room.lines).toMatchObject([{ tail }])
+  })
+
+  it('tells AWS nothing of the gateway’s machine', async () => {
+    await send()
+    const { headers = {} } = api.requests[0] ?? {}
+    expect(Object.keys(headers).filter((name) => /user-agent|^amz-sdk|trace/.test(name))).toEqual([])
   })
 
   it('refuses, as it is set up, a credential that AWS does not take', () => {
@@ -446,6 +486,25 @@ describe('a function behind an OpenAPI description', () => {
       { 'content-type': 'image/png' },
       '\0\ufffd',
     ],
+    [
+      'what is compressed',
+      JSON.stringify({
+        statusCode: 200,
+        headers: { 'content-type': 'text/plain', 'content-encoding': 'gzip', 'content-length': '29' },
+        body: gzipSync('plain').toString('base64'),
+        isBase64Encoded: true,
+      }),
+      200,
+      { 'content-type': 'text/plain' },
+      'plain',
+    ],
+    [
+      'what only says that it is compressed',
+      '{"statusCode":200,"headers":{"content-encoding":"gzip"},"body":"AP8=","isBase64Encoded":true}',
+      502,
+      { 'content-type': 'text/plain' },
+      'The target’s answer is not in the content encoding that it names.',
+    ],
     ['a status alone', '{"statusCode":"204"}', 204, {}, ''],
     ['an answer without a status', '{"message":"hi"}', 200, { 'content-type': 'application/json' }, '{"message":"hi"}'],
     ['a list', '[1,2]', 200, { 'content-type': 'application/json' }, '[1,2]'],
@@ -496,6 +555,51 @@ describe('a function behind an OpenAPI description', () => {
   })
 
   it('is given the target’s own credential in the event, and a newer one once the function refuses it', async () => {
+    const { credential, renewals } = newKey()
+    await call({ credential, own: own() }, request({ url: 'https://files.example.com/v1/pets/7' }))
+    expect(eventSent()).not.toHaveProperty('headers.x-key')
+    api.requests.length = 0
+    api.answer = inTurn(answered('{"statusCode":401}'), answered('{"statusCode":200,"body":"in"}'))
+    const { response, secrets } = await call({ credential, own: own() }, there())
+    expect(response.body.toString()).toBe('in')
+    expect(secrets.filter((secret) => secret.equals('old') || secret.equals('new'))).toHaveLength(2)
+    expect(renewals()).toBe(1)
+    expect([eventSent(0), eventSent(1)]).toMatchObject([
+      { headers: { 'x-key': 'old' } },
+      { headers: { 'x-key': 'new' } },
+    ])
+    expect(api.requests[0]?.headers.authorization).toContain('AKIDCHAIN')
+    expect(api.requests[0]?.headers['x-key']).toBeUndefined()
+  })
+
+  it('is asked with a newer credential within the time of one call', async () => {
+    const late = ['{"statusCode":401}', '{"statusCode":200}'].map(
+      (body): Answer =>
+        (...exchange) =>
+          void setTimeout(() => answered(body)(...exchange), 400),
+    )
+    api.answer = inTurn(...late)
+    const { credential, renewals } = newKey()
+    const options = { contract: 'apiGateway', own: own(), credential } as const
+    const sending = transportTo(targetAt(api.origin, { timeoutMs: 600 }), room, options).send(there(), delivery())
+    expect((await errorOf(sending)).code).toBe('target_timeout')
+    expect(renewals()).toBe(1)
+  })
+
+  it('may write its event to its log, and no secret of that is in ours', async () => {
+    room = lambdaRoom([api.address], true)
+    api.answer = answered('{"statusCode":200}', logged('x-key: old, x-tenant: t-canary'))
+    const headers = { ...own().headers, forwardRequest: ['x-tenant'] }
+    const forwarded = { ...there(), headers: new Map([['x-tenant', 't-canary']]) }
+    await call({ credential: newKey().credential, own: { ...own(), headers } }, forwarded)
+    expect(room.lines).toMatchObject([{ tail: 'x-key: [secret], x-tenant: [secret]' }])
+  })
+
+  const own = () => ({ ...target(), origin: 'https://pets.example.com' })
+  const there = () => request({ url: 'https://pets.example.com/v1/pets/7' })
+
+  /** The function's own key, which is another once it is renewed. */
+  function newKey(): { credential: CredentialProvider; renewals: () => number } {
     let [key, renewals] = ['old', 0]
     const credential: CredentialProvider = {
       kind: 'apiKey',
@@ -511,30 +615,77 @@ describe('a function behind an OpenAPI description', () => {
         return true
       },
     }
-    process.env['AWS_ACCESS_KEY_ID'] = 'AKIDCHAIN'
-    process.env['AWS_SECRET_ACCESS_KEY'] = 'chain'
-    try {
-      const own = { ...target(), origin: 'https://pets.example.com' }
-      const elsewhere = request({ url: 'https://files.example.com/v1/pets/7' })
-      await call({ credential, own }, elsewhere)
-      expect(eventSent()).not.toHaveProperty('headers.x-key')
-      api.requests.length = 0
-      api.answer = inTurn(answered('{"statusCode":401}'), answered('{"statusCode":200,"body":"in"}'))
-      const there = request({ url: 'https://pets.example.com/v1/pets/7' })
-      const { response, secrets } = await call({ credential, own }, there)
-      expect(response.body.toString()).toBe('in')
-      expect(secrets.filter((secret) => secret.equals('old') || secret.equals('new'))).toHaveLength(2)
-    } finally {
-      delete process.env['AWS_ACCESS_KEY_ID']
-      delete process.env['AWS_SECRET_ACCESS_KEY']
-    }
-    expect(renewals).toBe(1)
-    expect([eventSent(0), eventSent(1)]).toMatchObject([
-      { headers: { 'x-key': 'old' } },
-      { headers: { 'x-key': 'new' } },
-    ])
-    expect(api.requests[0]?.headers.authorization).toContain('AKIDCHAIN')
-    expect(api.requests[0]?.headers['x-key']).toBeUndefined()
+    return { credential, renewals: () => renewals }
+  }
+})
+
+describe('what the configuration says of a function', () => {
+  const arn = 'arn:aws:lambda:us-east-1:111122223333:function:orders'
+  const file = { function: arn, region, qualifier: 'live', contract: 'agentcore' } as const
+  const credentials = {
+    aws: { type: 'sigv4', service: 'lambda', region },
+    gate: { type: 'sigv4', service: 'execute-api', region },
+    elsewhere: { type: 'sigv4', service: 'lambda', region: 'eu-west-1' },
+  } as const
+
+  /** The way to a target of this configuration, whose file says what it is said to. */
+  function route(config: object, lambda: object = file) {
+    const source = { name: 'shop', path: 'shop.lambda.json', config: targetSchema.parse(config), own: false }
+    const tools = { entries: [], bytes: Buffer.from('[]') }
+    const made = { kind: 'lambda', server: undefined, origins: [], tools, lambda } as const
+    const settings = { name: 'gateway', awsRegion: undefined, credentials: { ...credentials } }
+    const credential = source.config.credential === undefined ? undefined : keyed(room)
+    const log = { ...room.log, info: silent, error: silent }
+    return toRoute(source, made, credential, { ...room, log, upstreams: {} as never, settings })
+  }
+  const silent = (): void => undefined
+
+  const asked = async (config: object, lambda?: object): Promise<string> => {
+    api.requests.length = 0
+    await route(config, lambda).transport.send(event(), delivery())
+    const { url = '', headers } = api.requests[0] ?? {}
+    return `${decodeURIComponent(url)} ${/Credential=(\w+)/.exec(headers?.authorization ?? '')?.[1]}`
+  }
+
+  it('goes before the file, and takes nothing that the file says of another function', async () => {
+    const at = { credential: 'aws', server: api.origin }
+    expect(await asked({ ...at, lambda: {} })).toContain(`/${arn}/invocations?Qualifier=live `)
+    expect(await asked({ ...at, lambda: { qualifier: '7' } })).toContain(`/${arn}/invocations?Qualifier=7 `)
+    expect(await asked({ ...at, lambda: { function: 'tickets', region } })).toContain('/tickets/invocations ')
+    expect(() => route({ ...at, lambda: { function: 'tickets' } })).toThrow(/which region/)
+  })
+
+  it('says where it is asked for, also as a server', async () => {
+    const aws = { ...file, endpoint: 'https://lambda.eu-west-1.amazonaws.com' }
+    expect(await asked({ server: api.origin }, aws)).toContain(arn)
+    expect(await asked({ server: 'https://lambda.example.com', lambda: { endpoint: api.origin } }, aws)).toContain(arn)
+  })
+
+  it('alone names a role', async () => {
+    const roleArn = 'arn:aws:iam::111122223333:role/caller'
+    expect(await asked({ server: api.origin }, { ...file, roleArn })).toMatch(/ AKIDCHAIN$/)
+  })
+
+  it.each([
+    { function: 'other' },
+    { region: 'eu-west-1' },
+    { qualifier: '8' },
+    { endpoint: 'https://lambda.eu-west-1.amazonaws.com' },
+  ])('holds another one where the target is pinned: %j', async (change) => {
+    const dir = mkdtempSync(join(tmpdir(), 'toolgate-pins-'))
+    const tools = { entries: [], bytes: Buffer.from('[]') }
+    const made = (lambda: object) => ({ kind: 'lambda', server: undefined, origins: [], tools, lambda }) as const
+    await holdBack(dir, 'shop', made(file))
+    const { serving, version } = await holdBack(dir, 'shop', made({ ...file, ...change }))
+    rmSync(dir, { recursive: true })
+    expect([serving.lambda, version]).toEqual([file, expect.any(String)])
+  })
+
+  it.each([
+    ['gate', /targets\.shop\.credential: gate signs for execute-api in us-east-1.*for lambda in us-east-1/],
+    ['elsewhere', /elsewhere signs for lambda in eu-west-1.*for lambda in us-east-1/],
+  ])('cannot have it called by a signature of %s', (credential, words) => {
+    expect(() => route({ credential })).toThrow(words)
   })
 })
 
