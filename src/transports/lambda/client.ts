@@ -16,7 +16,7 @@ interface Invoked {
 /** Throws what `Transport.send` throws, and the client’s own errors. */
 export type InvokeClient = (input: InvokeCommandInput, delivery: Delivery) => Promise<Invoked>
 
-/** Names of the client’s middleware (stable, documented by the client for `middlewareStack.remove`). */
+/** Names of the client’s middleware; one that a later client does not have is no error. */
 const needless = [
   'contentLengthMiddleware',
   'getUserAgentMiddleware',
