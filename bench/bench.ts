@@ -55,9 +55,7 @@ async function startGateway(dir: string, config: object, nodeOptions: readonly s
     JSON.stringify({ listen: { port: await freePort() }, admin: { port: await freePort() }, ...config }),
   )
   const began = performance.now()
-  // what is given to Node itself must reach the process that serves, not one that starts it
-  const program = nodeOptions.length === 0 ? [main] : [...nodeOptions, join(import.meta.dirname, '../src/main.ts')]
-  const child = spawn(process.execPath, [...program, 'serve', '--config', join(dir, 'gateway.config.json')], {
+  const child = spawn(process.execPath, [...nodeOptions, main, 'serve', '--config', join(dir, 'gateway.config.json')], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   children.push(child)

@@ -9,7 +9,7 @@ import {
 } from '@modelcontextprotocol/server'
 import { freePort } from '../support/everything.ts'
 
-export interface Seen {
+interface Seen {
   /** Of the JSON-RPC request; empty for none. */
   readonly method: string
   readonly headers: Headers
