@@ -6,6 +6,7 @@ import { loadSettings, type Settings } from '../config/load.ts'
 import { lambdaFile } from '../config/kind.ts'
 import { type Description, putFunction, putTarget, type RegistrarRoom } from '../config/registrar.ts'
 import { nameOfFile } from '../config/sources.ts'
+import { count } from './report/look.ts'
 import { systemClock } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { createEgress } from '../egress/fetch.ts'
@@ -74,7 +75,7 @@ async function addFile(room: RegistrarRoom, source: string, { name: named, ...op
         })
   warn(reply.issues.map(({ message }) => message))
   process.stdout.write(
-    `${name}: ${reply.tools.entries.length} tools of ${reply.operations} operations, in ${room.settings().specs}\n`,
+    `${name}: ${count(reply.tools.entries.length, 'tool')} of ${count(reply.operations, 'operation')}, in ${room.settings().specs}\n`,
   )
 }
 
@@ -93,8 +94,8 @@ async function addFromAws(room: RegistrarRoom, source: string, options: AddOptio
       })
   warn([...warnings, ...reply.issues.map(({ message }) => message)])
   const path = join(room.settings().specs, file)
-  const count = reply.tools.entries.length
-  process.stdout.write(`${name}: ${count} tools of ${reply.operations} operations, in ${path}\n`)
+  const made = `${count(reply.tools.entries.length, 'tool')} of ${count(reply.operations, 'operation')}`
+  process.stdout.write(`${name}: ${made}, in ${path}\n`)
   process.stderr.write(isFunction ? functionNext(path) : stageNext(room.settings()))
 }
 

@@ -20,5 +20,8 @@ export async function invoice({ config, month, tenant, format, out }: InvoiceOpt
     await replaceFile(out, text).catch((cause: unknown) => {
       throw new GatewayError('invalid_params', { words: `The file ${out} cannot be written.`, cause })
     })
-  tell(statement.notes)
+  const isEmpty = statement.lines.length === 0 && statement.notBilled.length === 0
+  tell(
+    isEmpty ? [...(statement.notes ?? []), `nothing of a tenant ${tenant} is recorded in ${month}`] : statement.notes,
+  )
 }

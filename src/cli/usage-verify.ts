@@ -8,6 +8,7 @@ import { spoolDir } from '../meter/spool.ts'
 import { verifyLedger, type VerifyReport } from '../meter/verify.ts'
 import { privateDir } from '../store/files.ts'
 import { openSqliteStore } from '../store/sqlite.ts'
+import { count } from './report/look.ts'
 
 export interface UsageVerifyOptions {
   readonly config?: string
@@ -45,5 +46,5 @@ function print({ ok, segments, events, head, faults }: VerifyReport): string {
     return `${kind}  ${segment === '' ? '' : `${place}: `}${words}\n`
   })
   const verdict = ok ? 'Nothing was altered or removed.' : 'The ledger is not what was written.'
-  return [...found, `${verdict} ${events} events in ${segments} segments.\nhead  ${head}\n`].join('')
+  return [...found, `${verdict} ${count(events, 'event')} in ${count(segments, 'segment')}.\nhead  ${head}\n`].join('')
 }

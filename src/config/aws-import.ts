@@ -147,7 +147,7 @@ function checkPlace(settings: Settings, name: string, { force }: ImportOptions):
 
 function checkCredential({ credentials }: Settings, name: string | undefined): void {
   if (name !== undefined && !Object.hasOwn(credentials, name))
-    throw new GatewayError('invalid_params', { words: 'There is no credential of this name in the configuration.' })
+    throw new GatewayError('invalid_params', { words: `There is no credential ${name} in the configuration.` })
 }
 
 function nameOf(title: string, api: string): string {

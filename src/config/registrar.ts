@@ -30,7 +30,9 @@ export async function putTarget(
   const settings = room.settings()
   checkFree(settings, name)
   if (options.credential !== undefined && !Object.hasOwn(settings.credentials, options.credential))
-    throw new GatewayError('invalid_params', { words: 'There is no credential of this name in the configuration.' })
+    throw new GatewayError('invalid_params', {
+      words: `There is no credential ${options.credential} in the configuration.`,
+    })
   const url = description instanceof Uint8Array ? undefined : description.url
   const bytes = description instanceof Uint8Array ? description : await fetchDescription(room.egress(), description.url)
   const job = importJob(name, bytes, { config: managedTarget(options), server: options.server })
@@ -39,7 +41,9 @@ export async function putTarget(
     options: { ...job.options, ...(url === undefined ? {} : { documentUrl: url }) },
   })
   if (reply.server === undefined)
-    throw new GatewayError('bad_description', { words: 'The description names no server; give one.' })
+    throw new GatewayError('bad_description', {
+      words: 'The description names no server; give one (`server`, or `--server` on the command line).',
+    })
   checkServer(room.egress(), reply.server)
   // A server that was found relative to where the description came from is kept: the file alone no longer tells.
   const server = options.server ?? (url === undefined ? undefined : reply.server)

@@ -138,7 +138,7 @@ describe.runIf(hasMoto)('toolgate add lambda:, against moto', () => {
     const { status, out, err } = await place.toolgate(['add', 'lambda:get_order', ...at()])
     expect([status, out]).toEqual([
       0,
-      `get-order: 1 tools of 1 operations, in ${join(place.dir, 'specs/get-order.lambda.json')}\n`,
+      `get-order: 1 tool of 1 operation, in ${join(place.dir, 'specs/get-order.lambda.json')}\n`,
     ])
     expect(err).toMatch(/^Next: .*inputSchema/)
     expect(place.read('specs/get-order.lambda.json')).toEqual({

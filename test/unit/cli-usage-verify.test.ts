@@ -39,7 +39,7 @@ describe('usage verify', () => {
   it('says that all is right, and a head that is taken again later', async () => {
     await record()
     await usageVerify({ config })
-    expect(printed).toMatch(/^Nothing was altered or removed\. 3 events in 1 segments\.\nhead {2}[0-9a-f]{64}\n$/)
+    expect(printed).toMatch(/^Nothing was altered or removed\. 3 events in 1 segment\.\nhead {2}[0-9a-f]{64}\n$/)
     const head = printed.slice(-65, -1)
     await record()
     printed = ''
@@ -58,7 +58,7 @@ describe('usage verify', () => {
     await usageVerify({ config })
     const [fault, verdict] = printed.split('\n')
     expect(fault).toMatch(new RegExp(`^altered {2}${name}, line \\d+, byte \\d+: Line \\d+ was altered\\.$`))
-    expect(verdict).toBe('The ledger is not what was written. 3 events in 1 segments.')
+    expect(verdict).toBe('The ledger is not what was written. 3 events in 1 segment.')
     expect(process.exitCode).toBe(1)
   })
 
