@@ -409,7 +409,7 @@ describe('toolgate add apigateway:', () => {
       ['apigateway:a/b', '--filter', '/pets:GET', '--tool', 'POST /pets=x'],
       /POST \/pets/,
     ],
-    ['no credential of the name', ['apigateway:a/b', '--credential', 'nobody'], /no credential of this name/],
+    ['no credential of the name', ['apigateway:a/b', '--credential', 'nobody'], /no credential nobody/],
     ['a qualifier', ['apigateway:a/b', '--qualifier', '1'], /--qualifier does not go with apigateway:/],
   ])('%s is words that are wrong', async (_, words, said) => {
     await expectFailure(place, ['add', ...at(), ...words], 2, said)
