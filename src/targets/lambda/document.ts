@@ -3,8 +3,8 @@
  * words or in those of AgentCore’s target configuration (`lambdaArn`, `toolSchema.inlinePayload`).
  */
 import { GatewayError } from '../../core/errors.ts'
-import { nestsDeeper } from '../../core/json.ts'
 import { limits } from '../../core/limits.ts'
+import { readJson } from '../json.ts'
 import { isNode, member, type Node, nodeAt } from '../openapi/tree.ts'
 
 interface LambdaFile {
@@ -19,7 +19,7 @@ interface LambdaFile {
 export function readFile(bytes: Uint8Array): LambdaFile {
   if (bytes.byteLength > limits.lambdaFileBytes)
     throw new GatewayError('over_limit', { words: `The file has more than ${limits.lambdaFileBytes} bytes.` })
-  const file = find(parse(bytes))
+  const file = find(readJson(bytes))
   if (file.tools.length > limits.documentOperations)
     throw new GatewayError('over_limit', { words: `It lists more than ${limits.documentOperations} tools.` })
   return file
@@ -61,27 +61,3 @@ const none = (): GatewayError =>
   new GatewayError('bad_description', {
     words: 'It has no list of tools: a JSON array of them, or an object with `tools`.',
   })
-
-function parse(bytes: Uint8Array): unknown {
-  let text: string
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch (cause) {
-    throw new GatewayError('bad_description', { words: 'It is not UTF-8.', cause })
-  }
-  if (nestsDeeper(text, limits.answerDepth))
-    throw new GatewayError('bad_description', { words: `It is nested deeper than ${limits.answerDepth}.` })
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new GatewayError('bad_description', { words: `It is not JSON${placeOf(cause, text)}.`, cause })
-  }
-}
-
-/** V8 tells the position of a fault, in characters. */
-function placeOf(cause: unknown, text: string): string {
-  const position = cause instanceof Error ? /at position (\d+)/.exec(cause.message)?.[1] : undefined
-  if (position === undefined) return ''
-  const before = text.slice(0, Number(position)).split('\n')
-  return `: line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`
-}

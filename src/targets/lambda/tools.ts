@@ -1,13 +1,13 @@
 /** Tool definitions of a Lambda file → operations. A bad tool costs only itself. */
-import { GatewayError, toGatewayError } from '../../core/errors.ts'
+import { toGatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Effect, Json, Operation } from '../../core/model.ts'
 import type { ImportOptions } from '../adapter.ts'
 import type { Tell } from '../mcp/issues.ts'
-import { legalSchema, type Lost } from '../mcp/schema.ts'
+import { legalSchema, type Lost, outputOf } from '../mcp/schema.ts'
 import { isName } from '../mcp/tools.ts'
-import { prose, type Schema } from '../openapi/keywords.ts'
-import { at, isNode, member, type Node, nodeAt, textAt } from '../openapi/tree.ts'
+import { prose } from '../openapi/keywords.ts'
+import { at, isNode, member, type Node, nodeAt } from '../openapi/tree.ts'
 import { legalKeys, type Renames } from './keys.ts'
 
 /** What a call needs of a tool. */
@@ -47,7 +47,7 @@ function readTool(tool: Node, name: string, pointer: string, options: ImportOpti
     (code, message) =>
       issue('warning', code, at(pointer, place), `${name}: ${message}`)
   const { schema, renames } = legalKeys(legalSchema(member(tool, 'inputSchema') ?? {}, lost('inputSchema')))
-  const output = readOutput(tool, lost('outputSchema'), (message) =>
+  const output = outputOf(tool, lost('outputSchema'), (message) =>
     issue('warning', 'output_schema', at(pointer, 'outputSchema'), `${name}: ${message}`),
   )
   const annotations = nodeAt(tool, 'annotations')
@@ -80,20 +80,4 @@ function hintsOf(annotations: Node | undefined): { readonly effect: Effect; read
   if (member(annotations, 'readOnlyHint') === true) return { effect: 'read', idempotent: true }
   const effect = member(annotations, 'destructiveHint') === true ? 'delete' : 'write'
   return { effect, idempotent: member(annotations, 'idempotentHint') === true }
-}
-
-/** Left out where clients would refuse it; the answers come through without. */
-function readOutput(tool: Node, lost: Lost, told: (message: string) => void): Schema | undefined {
-  const source = member(tool, 'outputSchema')
-  if (source === undefined || source === null) return undefined
-  try {
-    if (textAt(source, 'type') !== 'object')
-      throw new GatewayError('bad_description', { words: 'Its output is not described as an object.' })
-    const schema = legalSchema(source, lost)
-    if (JSON.stringify(schema).length <= limits.outputSchemaChars) return schema
-    told('Its output schema is too long to be shown.')
-  } catch (thrown) {
-    told(`${toGatewayError(thrown).message} Its output schema is not shown.`)
-  }
-  return undefined
 }

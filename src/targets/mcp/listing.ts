@@ -1,7 +1,7 @@
 /** The bytes of a listing, read as hostile input: what `transports/mcp` gathered, or a `tools/list` answer from a file. */
 import { GatewayError } from '../../core/errors.ts'
-import { nestsDeeper } from '../../core/json.ts'
 import { limits } from '../../core/limits.ts'
+import { readJson } from '../json.ts'
 import { isNode, listAt, member, type Node, nodeAt } from '../openapi/tree.ts'
 
 export interface Listing {
@@ -16,7 +16,7 @@ export interface Listing {
 export function readListing(bytes: Uint8Array): Listing {
   if (bytes.byteLength > limits.mcpListBytes)
     throw new GatewayError('over_limit', { words: `The listing has more than ${limits.mcpListBytes} bytes.` })
-  const body = parse(bytes)
+  const body = readJson(bytes)
   // a `tools/list` answer as it came, its result alone, or only the list
   const result = nodeAt(body, 'result') ?? body
   const listing = Array.isArray(result) ? { tools: result } : result
@@ -32,20 +32,4 @@ export function readListing(bytes: Uint8Array): Listing {
     if (list.length > limits.documentOperations)
       throw new GatewayError('over_limit', { words: `It lists more than ${limits.documentOperations} ${name}.` })
   return { ...listings, capabilities: nodeAt(listing, 'capabilities') ?? {} }
-}
-
-function parse(bytes: Uint8Array): unknown {
-  let text: string
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch (cause) {
-    throw new GatewayError('bad_description', { words: 'It is not UTF-8.', cause })
-  }
-  if (nestsDeeper(text, limits.answerDepth))
-    throw new GatewayError('bad_description', { words: 'It is nested too deeply.' })
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new GatewayError('bad_description', { words: 'It is not JSON.', cause })
-  }
 }

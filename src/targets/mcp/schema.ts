@@ -3,11 +3,11 @@
  * own `$defs`, nothing fetched, no ring, bounded. What is not understood lets anything through, and never less.
  */
 import { shortHash } from '../../core/hash.ts'
-import { GatewayError } from '../../core/errors.ts'
+import { GatewayError, toGatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import { plainKeywords, prose, regularExpression, type Schema, typesOf } from '../openapi/keywords.ts'
 import { cutRings } from '../openapi/rings.ts'
-import { decodeToken, isNode, member, type Node } from '../openapi/tree.ts'
+import { decodeToken, isNode, member, type Node, textAt } from '../openapi/tree.ts'
 import { flatRoot } from './root.ts'
 
 /** Told of each thing that could not be kept. */
@@ -197,4 +197,20 @@ function resolve(root: Node, pointer: string): unknown {
     if (node === undefined) return undefined
   }
   return node
+}
+
+/** A tool's output schema. Left out where clients would refuse it; the answers come through without. */
+export function outputOf(tool: Node, lost: Lost, told: (message: string) => void): Schema | undefined {
+  const source = member(tool, 'outputSchema')
+  if (source === undefined || source === null) return undefined
+  try {
+    if (textAt(source, 'type') !== 'object')
+      throw new GatewayError('bad_description', { words: 'Its output is not described as an object.' })
+    const schema = legalSchema(source, lost)
+    if (JSON.stringify(schema).length <= limits.outputSchemaChars) return schema
+    told('Its output schema is too long to be shown.')
+  } catch (thrown) {
+    told(`${toGatewayError(thrown).message} Its output schema is not shown.`)
+  }
+  return undefined
 }

@@ -1,12 +1,12 @@
 /** Tools of an MCP server → operations. A bad tool costs only itself. */
-import { GatewayError, toGatewayError } from '../../core/errors.ts'
+import { toGatewayError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Effect, Json, Operation } from '../../core/model.ts'
 import type { ImportOptions } from '../adapter.ts'
-import { prose, type Schema } from '../openapi/keywords.ts'
+import { prose } from '../openapi/keywords.ts'
 import { at, isNode, member, type Node, nodeAt, textAt } from '../openapi/tree.ts'
 import type { Tell } from './issues.ts'
-import { legalSchema, type Lost } from './schema.ts'
+import { legalSchema, type Lost, outputOf } from './schema.ts'
 
 /** What a call needs of a tool. */
 export interface Binding {
@@ -53,7 +53,7 @@ function readTool(tool: Node, name: string, pointer: string, options: ImportOpti
     (code, message) =>
       issue('warning', code, at(pointer, place), `${name}: ${message}`)
   const input = legalSchema(member(tool, 'inputSchema') ?? {}, lost('inputSchema'))
-  const output = readOutput(tool, lost('outputSchema'), (message) =>
+  const output = outputOf(tool, lost('outputSchema'), (message) =>
     issue('warning', 'output_schema', at(pointer, 'outputSchema'), `${name}: ${message}`),
   )
   const title = prose(member(tool, 'title') ?? member(nodeAt(tool, 'annotations'), 'title'), limits.titleChars)
@@ -75,22 +75,6 @@ function hintsOf(annotations: Node | undefined): { readonly effect: Effect; read
   if (member(annotations, 'readOnlyHint') === true) return { effect: 'read', idempotent: true }
   const effect = member(annotations, 'destructiveHint') === false ? 'write' : 'delete'
   return { effect, idempotent: member(annotations, 'idempotentHint') === true }
-}
-
-/** Left out where clients would refuse it; the answers come through without. */
-function readOutput(tool: Node, lost: Lost, told: (message: string) => void): Schema | undefined {
-  const source = member(tool, 'outputSchema')
-  if (source === undefined) return undefined
-  try {
-    if (textAt(source, 'type') !== 'object')
-      throw new GatewayError('bad_description', { words: 'Its output is not described as an object.' })
-    const schema = legalSchema(source, lost)
-    if (JSON.stringify(schema).length <= limits.outputSchemaChars) return schema
-    told('Its output schema is too long to be shown.')
-  } catch (thrown) {
-    told(`${toGatewayError(thrown).message} Its output schema is not shown.`)
-  }
-  return undefined
 }
 
 const headerName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}$/
