@@ -190,7 +190,7 @@ describe('differenceText', () => {
     ]
     expect(differenceText('old.yaml', { added: ['a'], removed: ['b'], changed }, pipe)).toBe(
       [
-        'Against old.yaml: 1 tool added, 1 tool removed, 2 tools changed (1 so that callers break)',
+        'Against old.yaml: 1 tool added, 1 tool removed (callers break), 2 tools changed (1 so that callers break)',
         '  - b',
         '  + a',
         '  ~ c breaks callers',

@@ -6,7 +6,7 @@ export function differenceText(against: string, { added, removed, changed }: Dif
   const breaking = changed.filter((tool) => tool.breaking).length
   const facts = [
     ...(added.length > 0 ? [`${count(added.length, 'tool')} added`] : []),
-    ...(removed.length > 0 ? [`${count(removed.length, 'tool')} removed`] : []),
+    ...(removed.length > 0 ? [`${count(removed.length, 'tool')} removed (callers break)`] : []),
     ...(changed.length > 0
       ? [`${count(changed.length, 'tool')} changed${breaking > 0 ? ` (${breaking} so that callers break)` : ''}`]
       : []),
