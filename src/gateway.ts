@@ -96,7 +96,7 @@ export async function startGateway({ settings, configFile, clock, log, version }
 
   const publicUrl = (settings.publicUrl ?? url).replace(/\/+$/, '')
   const state = openState({ settings, clock, log, publicUrl })
-  const metering = openMetering({
+  const metering = await openMetering({
     settings,
     records: state.records,
     metrics,

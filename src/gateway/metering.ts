@@ -11,7 +11,7 @@ import { spoolDir } from '../meter/spool.ts'
 import { startUsageThread, type UsageThread } from '../meter/usage-thread.ts'
 import type { Records } from '../store/records.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { type Exports, startExports } from './exports.ts'
+import type { Exports } from './exports.ts'
 import { costNow, type GatewayQuotas, openQuotas } from './quotas.ts'
 
 export interface MeteringRoom {
@@ -38,7 +38,14 @@ export interface Metering {
   close(): Promise<void>
 }
 
-export function openMetering({ settings, records, metrics, clock, log, egress }: MeteringRoom): Metering {
+export async function openMetering({
+  settings,
+  records,
+  metrics,
+  clock,
+  log,
+  egress,
+}: MeteringRoom): Promise<Metering> {
   const { dataDir, metering } = settings
   const { durability, retentionDays, archive, exports } = metering
   const billed = new Set(metering.billed.outcomes)
@@ -72,19 +79,26 @@ export function openMetering({ settings, records, metrics, clock, log, egress }:
     metrics,
   })
   metrics.follow(() => quotas.ratios())
-  const exporting = startExports({
-    exports,
-    secrets: settings.secretsFound,
-    file: settings.file,
-    dataDir,
-    allow: settings.egress.allow,
-    records,
-    read: (from, max) => usage.events(from, max),
-    clock,
-    log,
-    onProgress: (progress) => metrics.exported(progress),
-  })
-  const stopHolding = exports.length === 0 ? (): void => undefined : holdFor(exporting, usage, clock, log)
+  const exporting = exports.length === 0 ? undefined : await startExporting()
+  const stopHolding = exporting === undefined ? (): void => undefined : holdFor(exporting, usage, clock, log)
+
+  /** What few gateways do is loaded where it is done. */
+  async function startExporting(): Promise<Exports> {
+    const { startExports } = await import('./exports.ts')
+    return startExports({
+      exports,
+      secrets: settings.secretsFound,
+      file: settings.file,
+      dataDir,
+      allow: settings.egress.allow,
+      records,
+      read: (from, max) => usage.events(from, max),
+      clock,
+      log,
+      onProgress: (progress) => metrics.exported(progress),
+    })
+  }
+
   return {
     meter,
     usage,
@@ -95,7 +109,7 @@ export function openMetering({ settings, records, metrics, clock, log, egress }:
       quotas.configure({ quotas: now.metering.quotas, prices: metering, secretsFound: now.secretsFound }),
     async close() {
       stopHolding()
-      await exporting.close()
+      await exporting?.close()
       await quotas.close()
       await meter.close()
       await usage.close()
