@@ -166,7 +166,9 @@ type Result = { readonly ok: true; readonly reply: ImportReply } | { readonly ok
 export async function importDocument(importer: Importer, { path, name, config, problem }: Document): Promise<Result> {
   try {
     if (problem !== undefined) return { ok: false, issue: issueOf('bad_description', problem) }
-    const reply = await importer.run(importJob(name, readSource(path), { config: config ?? plainTarget(), path }))
+    const reply = await importer.run(
+      importJob(name, readSource(path), { config: config ?? plainTarget(), path, isLook: config === undefined }),
+    )
     return { ok: true, reply }
   } catch (thrown) {
     const error = toGatewayError(thrown)

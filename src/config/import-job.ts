@@ -62,6 +62,8 @@ interface Around {
   readonly config: TargetConfig
   /** Of the file that the description is from, or will be in; only its name matters. */
   readonly path?: string
+  /** Only looked at, and named by whoever looks: a list of a function's tools whatever the file is called. */
+  readonly isLook?: boolean
   /** Where its credential goes. */
   readonly place?: CredentialProvider['place'] | undefined
   /** In place of what the configuration says. */
@@ -75,7 +77,7 @@ interface Around {
 export function importJob(
   target: string,
   bytes: Uint8Array,
-  { config, path = '', place, server = config.mcp?.url ?? config.server }: Around,
+  { config, path = '', isLook = false, place, server = config.mcp?.url ?? config.server }: Around,
 ): ImportJob {
   const { tools } = config
   const contentTypes = Object.entries(tools.override).flatMap(([name, { contentType }]) =>
@@ -83,7 +85,7 @@ export function importJob(
   )
   return {
     target,
-    kind: kindOf(bytes, config, path),
+    kind: kindOf(bytes, config, path, isLook),
     bytes,
     options: {
       ...(server === undefined ? {} : { server }),

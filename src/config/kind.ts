@@ -12,11 +12,11 @@ export const lambdaFile = /\.lambda\.json$/i
  * A JSON object or list that says so itself; anything else is for the OpenAPI reader, whose errors tell what was expected.
  * Throws `bad_description` for a list of a function’s tools that nobody here called one: functions are invoked as the
  * gateway itself, without a credential of the configuration, and a description of somebody else’s API may turn into
- * anything.
+ * anything. Whoever only looks at a file that he names may look at that, too.
  */
-export function kindOf(bytes: Uint8Array, { mcp, smithy, lambda }: TargetConfig, path: string): Kind {
+export function kindOf(bytes: Uint8Array, { mcp, smithy, lambda }: TargetConfig, path: string, isLook: boolean): Kind {
   const kind = sniffed(bytes, { mcp, smithy })
-  if (kind !== 'lambda' || lambda !== undefined || lambdaFile.test(path)) return kind
+  if (kind !== 'lambda' || lambda !== undefined || lambdaFile.test(path) || isLook) return kind
   throw new GatewayError('bad_description', {
     words:
       'It is a list of a Lambda function’s tools. Such a list is called NAME.lambda.json, or belongs to a target that the configuration gives a `lambda`.',

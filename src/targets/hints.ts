@@ -98,6 +98,7 @@ const hints: ReadonlyMap<string, string> = new Map([
     'Set `targets.NAME.lambda.roleArn` in the configuration: which role is assumed is the operator’s to say.',
   ],
   // MCP servers
+  ['templates_many', 'Let the server list fewer resource templates: one with an expression stands for many resources.'],
   ['tool_name', 'Give the tool a name of its own at the server, of 1 to 128 letters, digits and `_-.`.'],
   [
     'tool_schema',
