@@ -166,7 +166,7 @@ describe.runIf(hasMoto)('toolgate add lambda:, against moto', () => {
   ])('takes %s %j', async (source, options, qualifier) => {
     const words = ['add', source, '--endpoint', moto.origin, '--name', 'orders', ...options]
     const { status, out, err } = await place.toolgate(words)
-    expect([status, out, err]).toEqual([0, expect.stringMatching(/^orders: 1 tools/), expect.stringMatching(/^Next: /)])
+    expect([status, out, err]).toEqual([0, expect.stringMatching(/^orders: 1 tool of/), expect.stringMatching(/^Next: /)])
     const file = place.read('specs/orders.lambda.json')
     expect([file.function, file.qualifier]).toEqual([arn('get_order'), qualifier])
   })
