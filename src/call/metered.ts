@@ -160,6 +160,7 @@ const unreached: readonly ErrorCode[] = [
   'egress_refused',
   'overloaded',
   'request_unbuildable',
+  'target_busy',
   'target_refused',
   'target_tls',
   'target_unreachable',

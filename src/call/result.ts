@@ -22,6 +22,7 @@ const asResult = new Set([
   'target_unreachable',
   'target_tls',
   'target_refused',
+  'target_busy',
   'target_timeout',
   'target_broke_off',
   'target_bad_answer',

@@ -41,3 +41,10 @@ function sniffed(bytes: Uint8Array, { mcp, smithy }: Pick<TargetConfig, 'mcp' | 
 /** Texts anywhere in a description may hold the word, so its version has to be beside it. */
 const isSmithy = (text: Buffer): boolean =>
   text.includes('"smithy"') && text.includes('"shapes"') && /"smithy"\s*:\s*"[12]/.test(text.toString('latin1'))
+
+/** What the configuration alone says of a target that has no tools yet. */
+export const kindSaid = ({ mcp, smithy, lambda }: TargetConfig): Kind => {
+  if (mcp !== undefined) return 'mcp'
+  if (smithy !== undefined) return 'smithy'
+  return lambda === undefined ? 'openapi' : 'lambda'
+}

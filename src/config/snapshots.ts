@@ -19,6 +19,7 @@ import type { Issue } from '../targets/adapter.ts'
 import type { Upstreams } from '../transports/mcp/upstreams.ts'
 import { importJob, type Made } from './import-job.ts'
 import type { Importer } from './importer.ts'
+import { kindSaid } from './kind.ts'
 import { createLiveLists, type LiveTarget } from './live.ts'
 import type { Settings } from './load.ts'
 import type { Managed } from './managed.ts'
@@ -333,9 +334,7 @@ function statusOf(source: Source, { failure, good }: Memory): TargetStatus {
   const kept = failure !== undefined && good !== undefined ? ['The version before it keeps serving.'] : []
   return {
     name: source.name,
-    kind:
-      good?.made.kind ??
-      (source.config.mcp === undefined ? (source.config.lambda === undefined ? 'openapi' : 'lambda') : 'mcp'),
+    kind: good?.made.kind ?? kindSaid(source.config),
     status: failure === undefined ? 'READY' : 'FAILED',
     reasons: failure === undefined ? heldOf(good) : [failure, ...kept],
     ...(good?.held?.version === undefined ? {} : { held: good.held.version }),

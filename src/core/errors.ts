@@ -143,6 +143,12 @@ const table = {
     words: 'The target did not begin what it was asked for. Tell the operator.',
     retry: false,
   },
+  target_busy: {
+    http: 503,
+    rpc: -32603,
+    words: 'No connection to the target came free in time. Nothing was sent.',
+    retry: true,
+  },
   target_timeout: {
     http: 504,
     rpc: -32603,

@@ -12,7 +12,7 @@ import { brokeOff, exchangeFailure } from './failure.ts'
 import { Gathering } from './gather.ts'
 
 export interface SendOptions {
-  /** From the call of `send` to the last byte of the answer, milliseconds; past it `target_timeout`. */
+  /** From the call of `send` to the last byte of the answer, milliseconds; past it `target_timeout`, or `target_busy` where nothing was sent. */
   readonly timeoutMs: number
   /** The most bytes of the answer’s body that are read, and the most that decoding may give. */
   readonly bodyBytes: number
@@ -168,13 +168,7 @@ export class Exchange {
     const now = this.#clock.monotonic()
     const idleEnd = this.#heardAt === undefined ? Infinity : this.#heardAt + limits.responseIdleMs
     if (now >= this.#deadline) {
-      this.#fail(
-        this.#sent
-          ? new GatewayError('target_timeout')
-          : new GatewayError('target_timeout', {
-              words: 'No connection to the target came free in time. Nothing was sent.',
-            }),
-      )
+      this.#fail(new GatewayError(this.#sent ? 'target_timeout' : 'target_busy'))
     } else if (now >= idleEnd) {
       this.#fail(new GatewayError('target_timeout', { words: 'The target stopped in the middle of its answer.' }))
     } else {

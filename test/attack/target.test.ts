@@ -60,6 +60,20 @@ describe('a target that takes its time', () => {
     await closed(slow.sockets[0])
   })
 
+  it('that has no connection free until the deadline was sent nothing, and that is said', async () => {
+    const clock = handClock()
+    const silent = await target(() => undefined)
+    const channel = channelTo(silent, { clock })
+    const send = () => failureOf(channel.send(get(`${silent.origin}/`), options({ timeoutMs: 20_000 })))
+    const sent = Array.from({ length: limits.connectionsPerTarget }, send)
+    await vi.waitFor(() => expect(silent.requests.length).toBe(limits.connectionsPerTarget))
+    const waiting = send()
+    clock.advance(20_000)
+    expect(await waiting).toMatchObject({ code: 'target_busy', retry: true })
+    expect(new Set((await Promise.all(sent)).map(({ code }) => code))).toEqual(new Set(['target_timeout']))
+    expect(silent.requests.length).toBe(limits.connectionsPerTarget)
+  })
+
   it('D04: that falls silent in its body meets the idle deadline, one that goes on does not', async () => {
     const clock = handClock()
     const slow = await target((socket) => void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n0'))
